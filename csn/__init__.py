@@ -1,0 +1,1 @@
+"""Music similarity by one part at a time, learned by conditional similarity networks on Ray."""

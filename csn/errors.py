@@ -1,0 +1,31 @@
+"""The errors a user can meet.
+
+Conventions
+-----------
+A message says what was found, where, what was expected and what to try, in one line. Jobs print
+that line alone and leave with status 2; any other exception is a failed run and leaves with 1.
+"""
+
+
+class CsnError(Exception):
+    """Anything that this project refuses with a message of its own."""
+
+
+class ConfigError(CsnError, ValueError):
+    """The experiment cannot be right; raised before any cluster work."""
+
+
+class CorpusError(CsnError):
+    """Data is not as the corpus promises."""
+
+
+class StorageError(CsnError):
+    """A URI cannot be read or written, or holds something else already."""
+
+
+class ProtocolError(CsnError):
+    """An evaluation's conditions are not met (too few tracks, no segments)."""
+
+
+class TrainingError(CsnError):
+    """Training cannot go on (a loss that is not a number)."""

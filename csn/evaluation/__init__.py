@@ -1,0 +1,1 @@
+"""Scores of stored embeddings; nothing here knows a model."""

@@ -1,0 +1,1 @@
+"""Front end, encoders, network and losses."""

@@ -1,0 +1,67 @@
+"""Named experiments: what ``jobs/train.py NAME`` runs."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from csn.config import (
+    CorpusConfig,
+    ExperimentConfig,
+    FrontendConfig,
+    AudioConfig,
+    GeneratedConfig,
+    NetworkConfig,
+    OptimizerConfig,
+    TrainingConfig,
+    TripletConfig,
+)
+
+
+def demo() -> ExperimentConfig:
+    """Compose a small corpus and go the whole way on two cores in minutes."""
+    return ExperimentConfig(
+        name="demo",
+        corpus=CorpusConfig(name="generated-demo"),
+        audio=AudioConfig(sample_rate_hz=16_000),
+        triplets=TripletConfig(
+            num_triplets=2_048, num_plans=1_000, hop_s=0.25, max_segments_per_track=None
+        ),
+        frontend=FrontendConfig(window=1024, hop=512, num_mels=128, standardise=True),
+        network=NetworkConfig(
+            encoder="strided", channels=(16, 32, 64, 96, 128), pooling="mean_std", subspace_dim=32
+        ),
+        optimizer=OptimizerConfig(learning_rate=2e-3, decay_fraction=0.3),
+        training=TrainingConfig(num_epochs=20, patience=None),
+    )
+
+
+def tiny() -> ExperimentConfig:
+    """The demo in seconds: for tests, and to see whether an installation works."""
+    base = demo()
+    return replace(
+        base,
+        name="tiny",
+        corpus=CorpusConfig(
+            name="generated-tiny",
+            generated=GeneratedConfig(
+                num_train_tracks=8,
+                num_validation_tracks=4,
+                num_test_tracks=5,
+                duration_s=24.0,
+            ),
+            max_reject_fraction=0.0,
+        ),
+        triplets=replace(base.triplets, num_triplets=64),
+        network=replace(base.network, channels=(4, 8, 8), subspace_dim=4),
+        training=replace(base.training, num_epochs=2, batch_size=16, validation_segments=2),
+        evaluation=replace(base.evaluation, num_focus_tracks=2, num_resamples=100),
+    )
+
+
+def hashizume2024() -> ExperimentConfig:
+    """One CSN for five instruments, from basic and interchanged triplets ([H24] 3.1)."""
+    return ExperimentConfig(name="hashizume2024", corpus=CorpusConfig(num_train_tracks=1_200))
+
+
+ALL: dict[str, Callable[[], ExperimentConfig]] = {
+    recipe.__name__: recipe for recipe in (demo, tiny, hashizume2024)
+}

@@ -1,0 +1,221 @@
+"""What travels between the stages: small frozen records and the Arrow schemas of the tables.
+
+Conventions
+-----------
+Times are in seconds from the piece's first onset, levels in dB of full scale. A mix names, for each
+part in the order of `INSTRUMENTS`, the track it comes from and where its window starts; the empty
+track name leaves that part silent.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from csn.conditions import INSTRUMENTS
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+ABSENT = ""
+"""Track name of a part that a mix leaves out."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackLocation:
+    """Where a track of a corpus lies; all that listing a corpus tells."""
+
+    track_id: str
+    split: str
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """One rendered source of a track (Slakh's ``S03``) and the part it belongs to."""
+
+    stem_id: str
+    instrument: str
+    audio_uri: str
+    program: int
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A track as its metadata and MIDI describe it; no audio was read."""
+
+    track_id: str
+    corpus: str
+    split: str
+    tempo_bpm: float
+    tempo_stability: float
+    """Share of the time from first to last note in which `tempo_bpm` is in force."""
+    stems: tuple[Stem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A file that could not be used, and why."""
+
+    track_id: str
+    audio_uri: str
+    stage: str
+    reason: str
+    scope: Literal["stem", "track"]
+    """What was left out: the stem alone, or the whole track."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """For each part, the track it comes from and where its window starts, in seconds."""
+
+    tracks: tuple[str, ...]
+    starts_s: tuple[float, ...]
+
+    @classmethod
+    def of_track(cls, track_id: str, start_s: float) -> "Mix":
+        """Every part of one track, from one window: a real mix."""
+        return cls((track_id,) * len(INSTRUMENTS), (start_s,) * len(INSTRUMENTS))
+
+    @classmethod
+    def pseudo(cls, focus: str, focus_track: str, backing_track: str, start_s: float) -> "Mix":
+        """A_B^(focus) of [H24] 3.1.1: the focused part of A, everything else of B, in one window."""
+        tracks = tuple(focus_track if part == focus else backing_track for part in INSTRUMENTS)
+        return cls(tracks, (start_s,) * len(INSTRUMENTS))
+
+    def track_of(self, part: str) -> str:
+        """Track that `part` comes from."""
+        return self.tracks[INSTRUMENTS.index(part)]
+
+    def start_of(self, part: str) -> float:
+        """Start of the window of `part`, in seconds."""
+        return self.starts_s[INSTRUMENTS.index(part)]
+
+
+TripletKind = Literal["basic", "track"]
+ROLES = ("anchor", "positive", "negative")
+
+
+@dataclass(frozen=True, slots=True)
+class Triplet:
+    """Three mixes, and the condition under which they are a triplet.
+
+    With `interchanged_condition`, the same mixes with positive and negative swapped are a second
+    triplet under that condition ([H24] 3.1.2). One row holds both, so that each mix is rendered and
+    embedded once.
+    """
+
+    triplet_id: int
+    kind: TripletKind
+    tempo_group: str
+    condition: str
+    interchanged_condition: str | None
+    anchor: Mix
+    positive: Mix
+    negative: Mix
+
+
+def _mix_fields(prefix: str) -> list[pa.Field]:
+    return [
+        pa.field(f"{prefix}tracks", pa.list_(pa.string())),
+        pa.field(f"{prefix}starts_s", pa.list_(pa.float64())),
+    ]
+
+
+TRIPLET_SCHEMA = pa.schema(
+    [
+        pa.field("triplet_id", pa.int64()),
+        pa.field("plan_index", pa.int32()),
+        pa.field("kind", pa.string()),
+        pa.field("tempo_group", pa.string()),
+        pa.field("condition", pa.string()),
+        pa.field("interchanged_condition", pa.string()),
+        *_mix_fields("anchor_"),
+        *_mix_fields("positive_"),
+        *_mix_fields("negative_"),
+    ]
+)
+
+TRACK_SCHEMA = pa.schema(
+    [
+        pa.field("track_id", pa.string()),
+        pa.field("corpus", pa.string()),
+        pa.field("split", pa.string()),
+        pa.field("sample_rate_hz", pa.int32()),
+        pa.field("num_samples", pa.int64()),
+        pa.field("tempo_bpm", pa.float64()),
+        pa.field("tempo_stability", pa.float64()),
+        pa.field("onset_s", pa.float64()),
+        pa.field("pcm_scale", pa.float32()),
+        pa.field("warnings", pa.list_(pa.string())),
+        *[pa.field(f"level_db_{part}", pa.list_(pa.float32())) for part in INSTRUMENTS],
+    ]
+)
+"""A prepared track without its audio: what planning reads. An absent part has no levels (null)."""
+
+PARTS_SCHEMA = pa.schema(
+    [*TRACK_SCHEMA, *[pa.field(f"pcm_{part}", pa.large_binary()) for part in INSTRUMENTS]]
+)
+"""A prepared track: `TRACK_SCHEMA` and int16 PCM of each part (null where it is absent)."""
+
+REJECT_SCHEMA = pa.schema(
+    [pa.field(name, pa.string()) for name in ("track_id", "audio_uri", "stage", "reason", "scope")]
+)
+
+EVALUATION_MIX_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string()),
+        pa.field("focus", pa.string()),
+        pa.field("track_id", pa.string()),
+        pa.field("backing_track_id", pa.string()),
+        pa.field("segment_index", pa.int32()),
+        pa.field("start_s", pa.float64()),
+        pa.field("duration_s", pa.float64()),
+        *_mix_fields(""),
+        *[pa.field(f"sounds_{part}", pa.bool_()) for part in INSTRUMENTS],
+    ]
+)
+"""A mix to embed and score: a segment of a track (source ``mix``) or of A_B (``pseudo_mix``)."""
+
+SCORE_SCHEMA = pa.schema(
+    [
+        pa.field("protocol", pa.string()),
+        pa.field("system", pa.string()),
+        pa.field("condition", pa.string()),
+        pa.field("focus", pa.string()),
+        pa.field("duration_s", pa.float64()),
+        pa.field("k", pa.int32()),
+        pa.field("num_queries", pa.int64()),
+        pa.field("num_correct", pa.int64()),
+        pa.field("num_ids", pa.int64()),
+        pa.field("accuracy", pa.float64()),
+        pa.field("low", pa.float64()),
+        pa.field("high", pa.float64()),
+        pa.field("chance", pa.float64()),
+        pa.field("seed", pa.int64()),
+    ]
+)
+"""A row a score. `condition` is the subspace asked (``all``: the whole embedding), `focus` the
+instrument whose track is the right answer; they differ only in the leak matrix."""
+
+
+def embedding_schema(dim: int) -> pa.Schema:
+    """Schema of an embeddings table whose vectors have `dim` dimensions.
+
+    `segment_index` is -1 for a track's mean. `sounds` says whether the condition's own part sounds in
+    that segment. Vectors are raw, not normalised.
+    """
+    return pa.schema(
+        [
+            pa.field("track_id", pa.string()),
+            pa.field("segment_index", pa.int32()),
+            pa.field("start_s", pa.float64()),
+            pa.field("duration_s", pa.float64()),
+            pa.field("source", pa.string()),
+            pa.field("focus", pa.string()),
+            pa.field("focus_track_id", pa.string()),
+            pa.field("backing_track_id", pa.string()),
+            pa.field("sounds", pa.bool_()),
+            pa.field("model_digest", pa.string()),
+            pa.field("vector", pa.list_(pa.float32(), dim)),
+        ]
+    )

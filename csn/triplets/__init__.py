@@ -1,0 +1,1 @@
+"""Which mixes meet in which triplet (planning), and what they sound like (rendering)."""
