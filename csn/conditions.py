@@ -7,7 +7,7 @@ where ``D`` is `SubspaceLayout.subspace_dim`.
 
 Source
 ------
-[H24] Section 3.1.2, Eq. 4. (The text's slice ``f[cD : (c+1)D - 1]`` reads as inclusive; Eq. 4 governs.)
+[H24] Section 3.1.2, Eq. 4. (The text's slice ends at ``(c+1)D - 1``; Eq. 4 governs.)
 """
 
 from dataclasses import dataclass

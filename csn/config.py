@@ -3,11 +3,15 @@
 Conventions
 -----------
 Frozen dataclasses whose fields' docstrings are the ``--help`` texts. ``__post_init__`` checks and
-never changes. Values that a paper leaves open and a follow-up's public code fills in are marked [LAB].
+never changes. Values that a paper leaves open and a
+follow-up's public code fills in are marked [LAB].
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from csn.conditions import INSTRUMENTS, SubspaceLayout
 from csn.errors import ConfigError
@@ -18,8 +22,15 @@ def _check(holds: bool, message: str) -> None:
         raise ConfigError(message)
 
 
+class _Strict:
+    """Makes pydantic refuse unknown keys; a dataclass can only be told through its class."""
+
+    __slots__ = ()
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GeneratedConfig:
+class GeneratedConfig(_Strict):
     """Size of a corpus that we compose and render ourselves."""
 
     num_train_tracks: int = 72
@@ -46,7 +57,7 @@ class GeneratedConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class CorpusConfig:
+class CorpusConfig(_Strict):
     """Which tracks there are and where they lie."""
 
     name: str = "slakh2100-redux"
@@ -78,7 +89,7 @@ class CorpusConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AudioConfig:
+class AudioConfig(_Strict):
     """How audio is decoded, aligned and called silent."""
 
     sample_rate_hz: int = 44_100
@@ -96,7 +107,7 @@ class AudioConfig:
     max_track_s: float = 900.0
     """Longer tracks are read up to here, which bounds the memory a worker needs."""
     max_length_difference_s: float = 1.0
-    """Stems of one track may differ by so much (padded, with a warning); beyond, it is rejected."""
+    """Stems of a track may differ by so much (padded, with a warning), not by more."""
 
     def __post_init__(self) -> None:
         _check(
@@ -113,7 +124,7 @@ class AudioConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TripletConfig:
+class TripletConfig(_Strict):
     """Which triplets are drawn."""
 
     num_triplets: int = 20_000
@@ -135,7 +146,7 @@ class TripletConfig:
     max_merge_bpm: float = 2.0
     """How far apart a small group and the one it joins may be."""
     min_tempo_stability: float = 0.9
-    """Tracks whose tempo holds for less than this share of their length stay out of pseudo-mixes."""
+    """Tracks whose tempo holds for a smaller share of their length meet no others."""
 
     def __post_init__(self) -> None:
         _check(
@@ -158,7 +169,7 @@ class TripletConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FrontendConfig:
+class FrontendConfig(_Strict):
     """From waveform to log-mel spectrogram [LAB]."""
 
     window: int = 2048
@@ -182,11 +193,11 @@ class FrontendConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NetworkConfig:
+class NetworkConfig(_Strict):
     """The conditional similarity network."""
 
     encoder: Literal["unet", "strided"] = "unet"
-    """``unet``: the encoder half of a U-Net ([H24] Fig. 4); ``strided``: 5x5 convolutions [LAB]."""
+    """``unet``: encoder half of a U-Net ([H24] Fig. 4); ``strided``: 5x5 convolutions [LAB]."""
     channels: tuple[int, ...] = (32, 64, 128, 256, 512)
     """Channels of the encoder's blocks (the strided one's: 16 32 64 128 256 640) [LAB]."""
     pooling: Literal["mean", "mean_std"] = "mean"
@@ -215,7 +226,7 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LossConfig:
+class LossConfig(_Strict):
     """The training loss."""
 
     margin: float = 0.2
@@ -226,7 +237,7 @@ class LossConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class OptimizerConfig:
+class OptimizerConfig(_Strict):
     """Adam without weight decay [LAB]."""
 
     learning_rate: float = 1e-4
@@ -248,7 +259,7 @@ class OptimizerConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainingConfig:
+class TrainingConfig(_Strict):
     """How long to train, and when to stop."""
 
     num_epochs: int = 400
@@ -278,7 +289,7 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluationConfig:
+class EvaluationConfig(_Strict):
     """P1 and P2 of [H24] 4.2."""
 
     k: int = 5
@@ -290,7 +301,7 @@ class EvaluationConfig:
     num_versions: int = 4
     """P2: mixes of each such track; the original is one of them [LAB]."""
     min_sounding_share: float = 0.1
-    """Tracks that keep less than this share of their segments after silence removal are left out."""
+    """Tracks that keep a smaller share of their segments without silence are left out."""
     num_resamples: int = 1000
     """Resamples of the track ids for the 95 % interval."""
     baselines: tuple[Literal["untrained", "mean_mel"], ...] = ("untrained", "mean_mel")
@@ -306,7 +317,7 @@ class EvaluationConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class WorkerConfig:
+class WorkerConfig(_Strict):
     """What the cluster gives to each stage."""
 
     num_train_workers: int = 1
@@ -316,7 +327,7 @@ class WorkerConfig:
     cpus_per_train_worker: float = 1.0
     """CPUs that a train worker reserves; what is left of the cluster reads and renders."""
     threads_per_train_worker: int | None = None
-    """Torch threads of a train worker; none: its CPUs, and at least all idle ones of a small node."""
+    """Torch threads of a train worker; none: as many as the CPUs it reserves."""
     num_embed_workers: int | None = None
     """Actors that embed; none: one a GPU, or one a free CPU."""
     max_failures: int = 2
@@ -334,7 +345,7 @@ class WorkerConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ExperimentConfig:
+class ExperimentConfig(_Strict):
     """One experiment, whole."""
 
     name: str
@@ -382,3 +393,27 @@ class ExperimentConfig:
             self.frontend.window <= self.audio.segment_s * self.audio.sample_rate_hz,
             f"frontend.window={self.frontend.window} is longer than a segment",
         )
+
+
+@cache
+def _adapter() -> TypeAdapter[ExperimentConfig]:
+    return TypeAdapter(ExperimentConfig)
+
+
+def to_json(config: ExperimentConfig) -> str:
+    """`config` as JSON text; `from_json` gives an equal one back."""
+    return _adapter().dump_json(config, indent=2).decode()
+
+
+def from_json(text: str | bytes) -> ExperimentConfig:
+    """Read what `to_json` wrote, strictly; ConfigError names every field that does not fit."""
+    try:
+        return _adapter().validate_json(text, strict=True)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'config'}: {fault['msg']}"
+            for fault in error.errors(include_url=False)
+        )
+        raise ConfigError(
+            f"not a configuration of this version: {faults}; was it written by another version?"
+        ) from error

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from csn.config import (
+    AudioConfig,
     CorpusConfig,
     ExperimentConfig,
     FrontendConfig,
-    AudioConfig,
     GeneratedConfig,
     NetworkConfig,
     OptimizerConfig,
@@ -35,7 +35,7 @@ def demo() -> ExperimentConfig:
 
 
 def tiny() -> ExperimentConfig:
-    """The demo in seconds: for tests, and to see whether an installation works."""
+    """Make the demo small enough for seconds: for tests, and to try an installation."""
     base = demo()
     return replace(
         base,
@@ -58,7 +58,7 @@ def tiny() -> ExperimentConfig:
 
 
 def hashizume2024() -> ExperimentConfig:
-    """One CSN for five instruments, from basic and interchanged triplets ([H24] 3.1)."""
+    """Train one CSN for five instruments from basic and interchanged triplets ([H24] 3.1)."""
     return ExperimentConfig(name="hashizume2024", corpus=CorpusConfig(num_train_tracks=1_200))
 
 

@@ -2,9 +2,9 @@
 
 Conventions
 -----------
-Times are in seconds from the piece's first onset, levels in dB of full scale. A mix names, for each
-part in the order of `INSTRUMENTS`, the track it comes from and where its window starts; the empty
-track name leaves that part silent.
+Times are in seconds from the piece's first onset, levels in dB of full scale. A mix names, for
+each part in the order of `INSTRUMENTS`, the track it comes from and where its window starts; the
+empty track name leaves that part silent.
 """
 
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ class Mix:
 
     @classmethod
     def pseudo(cls, focus: str, focus_track: str, backing_track: str, start_s: float) -> "Mix":
-        """A_B^(focus) of [H24] 3.1.1: the focused part of A, everything else of B, in one window."""
+        """A_B^(focus) of [H24] 3.1.1: the focused part of A, all else of B, in one window."""
         tracks = tuple(focus_track if part == focus else backing_track for part in INSTRUMENTS)
         return cls(tracks, (start_s,) * len(INSTRUMENTS))
 
@@ -100,8 +100,8 @@ class Triplet:
     """Three mixes, and the condition under which they are a triplet.
 
     With `interchanged_condition`, the same mixes with positive and negative swapped are a second
-    triplet under that condition ([H24] 3.1.2). One row holds both, so that each mix is rendered and
-    embedded once.
+    triplet under that condition ([H24] 3.1.2). One row holds both, so that each mix is rendered
+    and embedded once.
     """
 
     triplet_id: int
@@ -199,10 +199,10 @@ instrument whose track is the right answer; they differ only in the leak matrix.
 
 
 def embedding_schema(dim: int) -> pa.Schema:
-    """Schema of an embeddings table whose vectors have `dim` dimensions.
+    """Give the schema of an embeddings table whose vectors have `dim` dimensions.
 
-    `segment_index` is -1 for a track's mean. `sounds` says whether the condition's own part sounds in
-    that segment. Vectors are raw, not normalised.
+    `segment_index` is -1 for a track's mean. `sounds` says whether the condition's own part sounds
+    in that segment. Vectors are raw, not normalised.
     """
     return pa.schema(
         [
