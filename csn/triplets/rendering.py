@@ -1,0 +1,61 @@
+"""From a plan's mixes to waveforms: sums of slices, and no chance at all.
+
+Conventions
+-----------
+Waveforms are float32; a mix is the plain sum of its parts, not levelled and not clipped, so it may
+go beyond 1. Windows always lie inside their tracks: nothing is padded.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float
+
+from csn.audio.parts import Parts
+from csn.conditions import INSTRUMENTS
+from csn.errors import CorpusError
+from csn.records import ABSENT, Mix
+
+
+def render_mix(
+    mix: Mix, bank: Mapping[str, Parts], num_samples: int, out: Float[np.ndarray, " samples"]
+) -> None:
+    """Write the `num_samples` samples of one mix to `out`.
+
+    Parameters
+    ----------
+    bank : mapping of track id to Parts
+        At least the tracks of `mix`, all of one sample rate.
+    """
+    out[:] = 0
+    for part, track_id, start_s in zip(INSTRUMENTS, mix.tracks, mix.starts_s, strict=True):
+        if track_id == ABSENT:
+            continue
+        parts = bank[track_id]
+        pcm = parts.pcm.get(part)
+        if pcm is None:
+            continue
+        start = round(start_s * parts.sample_rate_hz)
+        piece = pcm[start : start + num_samples]
+        if start < 0 or len(piece) < num_samples:
+            raise CorpusError(
+                f"{track_id}: a window of {num_samples} samples from {start_s} s does not fit "
+                f"into its {len(pcm)} samples; was the plan made from other prepared data?"
+            )
+        out += np.multiply(piece, np.float32(parts.pcm_scale), dtype=np.float32)
+
+
+def render(
+    mixes: Sequence[Mix], bank: Mapping[str, Parts], num_samples: int
+) -> Float[np.ndarray, "mixes samples"]:
+    """Render `mixes`, each of `num_samples` samples.
+
+    Raises
+    ------
+    CorpusError
+        A window reaches beyond its track.
+    """
+    out = np.empty((len(mixes), num_samples), np.float32)
+    for row, mix in zip(out, mixes, strict=True):
+        render_mix(mix, bank, num_samples, row)
+    return out

@@ -1,0 +1,72 @@
+"""Tempo groups: which tracks may meet in a mix.
+
+Conventions
+-----------
+A group is named by its centre, as in ``120 bpm``. Only tracks of one group meet, because parts of
+different tempo do not fit together ([H24] 3.1.1).
+
+Choices
+-------
+[H24] does not define its groups. Ours are bins of `TripletConfig.tempo_group_bpm` centred on its
+multiples, so that whole-numbered tempi, which are the common ones, lie in the middle of a bin. A
+bin with fewer than `min_group_tracks` joins the nearest group within `max_merge_bpm`, or is left
+out.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from csn.config import TripletConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TempoGroup:
+    """Tracks of about one tempo, ordered by id."""
+
+    tempo_bpm: float
+    track_ids: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the group, after its tempo."""
+        return f"{self.tempo_bpm:g} bpm"
+
+
+def tempo_groups(
+    tempi_bpm: Mapping[str, float], config: TripletConfig
+) -> tuple[list[TempoGroup], list[str]]:
+    """Group tracks by tempo.
+
+    Parameters
+    ----------
+    tempi_bpm : mapping of track id to tempo
+        Tracks of unknown tempo (NaN) are left out.
+
+    Returns
+    -------
+    list of TempoGroup, list of str
+        Groups by rising tempo, each of at least `config.min_group_tracks`; tracks in no group.
+    """
+    bins: dict[int, list[str]] = {}
+    left_out = [track for track, tempo in tempi_bpm.items() if not math.isfinite(tempo)]
+    for track, tempo in tempi_bpm.items():
+        if math.isfinite(tempo):
+            bins.setdefault(round(tempo / config.tempo_group_bpm), []).append(track)
+    while small := [key for key, tracks in bins.items() if len(tracks) < config.min_group_tracks]:
+        key = min(small, key=lambda k: (len(bins[k]), k))
+        tracks = bins.pop(key)
+        nearest = _nearest(key, list(bins), config.max_merge_bpm / config.tempo_group_bpm)
+        if nearest is None:
+            left_out += tracks
+        else:
+            bins[nearest] += tracks
+    groups = [
+        TempoGroup(key * config.tempo_group_bpm, tuple(sorted(bins[key]))) for key in sorted(bins)
+    ]
+    return groups, sorted(left_out)
+
+
+def _nearest(key: int, others: Sequence[int], limit: float) -> int | None:
+    near = [other for other in others if abs(other - key) <= limit + 1e-9]
+    return min(near, key=lambda other: (abs(other - key), other)) if near else None
