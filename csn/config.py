@@ -9,12 +9,13 @@ follow-up's public code fills in are marked [LAB].
 
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from csn.conditions import INSTRUMENTS, SubspaceLayout
 from csn.errors import ConfigError
+from csn.records import SPLITS
 
 
 def _check(holds: bool, message: str) -> None:
@@ -47,7 +48,7 @@ class GeneratedConfig(_Strict):
     """Seed of the composer; the same seed writes the same corpus."""
 
     def __post_init__(self) -> None:
-        for split in ("train", "validation", "test"):
+        for split in SPLITS:
             count = getattr(self, f"num_{split}_tracks")
             _check(count >= 0, f"corpus.generated.num_{split}_tracks={count} must not be negative")
         _check(
@@ -68,6 +69,10 @@ class CorpusConfig(_Strict):
     """Size of the composed corpus; not looked at when `uri` is given."""
     num_train_tracks: int | None = None
     """Use only the first so many tracks of the train split ([H24]: 1,200; teachers 200)."""
+    num_validation_tracks: int | None = None
+    """Use only the first so many tracks of the validation split."""
+    num_test_tracks: int | None = None
+    """Use only the first so many tracks of the test split."""
     max_reject_fraction: float = 0.01
     """Fail when more than this share of the tracks cannot be read."""
     exclude_known_faults: bool = True
@@ -82,10 +87,21 @@ class CorpusConfig(_Strict):
             0 <= self.max_reject_fraction <= 1,
             f"corpus.max_reject_fraction={self.max_reject_fraction} must be between 0 and 1",
         )
-        _check(
-            self.num_train_tracks is None or self.num_train_tracks > 0,
-            f"corpus.num_train_tracks={self.num_train_tracks} must be positive, or left out",
-        )
+        for split in SPLITS:
+            count = self.num_tracks(split)
+            _check(
+                count is None or count > 0,
+                f"corpus.num_{split}_tracks={count} must be positive, or none for all",
+            )
+
+    def num_tracks(self, split: str) -> int | None:
+        """How many tracks of `split` to use; none: all."""
+        limits: dict[str, int | None] = {
+            "train": self.num_train_tracks,
+            "validation": self.num_validation_tracks,
+            "test": self.num_test_tracks,
+        }
+        return limits.get(split)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -292,6 +308,10 @@ class TrainingConfig(_Strict):
 class EvaluationConfig(_Strict):
     """P1 and P2 of [H24] 4.2."""
 
+    split: Literal["train", "validation", "test"] = "test"
+    """Split that is embedded and scored."""
+    checkpoint_uri: str = ""
+    """Folder of the network to embed with; empty: the experiment's best."""
     k: int = 5
     """Neighbours that vote."""
     durations_s: tuple[float, ...] = (3.0, 10.0)
@@ -396,7 +416,7 @@ class ExperimentConfig(_Strict):
 
 
 @cache
-def _adapter() -> TypeAdapter[ExperimentConfig]:
+def _adapter() -> Any:  # a TypeAdapter; beartype takes its name for no type
     return TypeAdapter(ExperimentConfig)
 
 

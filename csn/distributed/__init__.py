@@ -1,1 +1,25 @@
-"""The only floor that imports Ray."""
+"""The only floor that imports Ray.
+
+Ray reads some of its settings once, when it is imported: they have to stand in the environment
+before, so this is the one place where importing has an effect. What a user has set stays.
+"""
+
+import os
+
+_SETTINGS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Every line of a worker would be printed twice.
+    "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+    # Ray Train notes reports at this interval, and a short epoch waits for it.
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+for _name, _value in _SETTINGS.items():
+    os.environ.setdefault(_name, _value)
+if not os.environ.get("RAY_ADDRESS"):
+    # Under `uv run`, Ray would copy the project folder, data and all, and build a second virtual
+    # environment for its workers, which on this machine have the first. On a cluster they do not.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    # The core's own lines ("has constructor arguments in the object store") are not for users;
+    # what fails is raised in the driver all the same.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")

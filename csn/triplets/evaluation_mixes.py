@@ -27,23 +27,33 @@ from jaxtyping import Bool
 from csn.conditions import INSTRUMENTS
 from csn.config import AudioConfig, EvaluationConfig
 from csn.records import EVALUATION_MIX_SCHEMA, Mix
-from csn.triplets.planning import sounding_parts
+from csn.triplets.planning import any_part, sounding_parts
 from csn.triplets.tempo_groups import TempoGroup
 
 Sounding = Mapping[str, Bool[np.ndarray, "parts starts"]]
 
 
 def music_id_mixes(
-    tracks: pa.Table, duration_s: float, audio: AudioConfig, max_segments: int | None = None
+    tracks: pa.Table,
+    duration_s: float,
+    *,
+    audio: AudioConfig,
+    config: EvaluationConfig,
+    max_segments: int | None = None,
 ) -> pa.Table:
     """List every sounding segment of every track, as `EVALUATION_MIX_SCHEMA` rows.
 
-    With `max_segments`, at most so many of each track, spread evenly over it.
+    With `max_segments`, at most so many of each track, spread evenly over it. A track of which
+    less than `config.min_sounding_share` sounds is left out ([H24] 4.1: 136 of 151 remain).
     """
     sounding = sounding_parts(tracks, duration_s, audio)
     rows = []
     for track_id in sorted(sounding):
-        starts = _grid(sounding[track_id].any(axis=0), duration_s, audio)
+        anything = any_part(sounding[track_id])
+        starts = _grid(anything, duration_s, audio)
+        num_segments = len(_grid(np.ones_like(anything), duration_s, audio))
+        if len(starts) < config.min_sounding_share * num_segments:
+            continue
         for index in _spread(starts, max_segments):
             mix = Mix.of_track(track_id, float(index * duration_s))
             rows.append(_row("mix", "", mix, int(index), duration_s, sounding, audio))
@@ -113,7 +123,7 @@ def _eligible(
         for track_id in group.track_ids:
             own = sounding[track_id]
             share = len(_grid(own[INSTRUMENTS.index(focus)], duration_s, audio)) / max(
-                len(_grid(own.any(axis=0), duration_s, audio)), 1
+                len(_grid(any_part(own), duration_s, audio)), 1
             )
             backings = [
                 other

@@ -84,7 +84,7 @@ def candidates(tracks: pa.Table, audio: AudioConfig, config: TripletConfig) -> C
     sounding = sounding_parts(tracks, audio.segment_s, audio)
     hop_frames = round(config.hop_s / audio.level_hop_s)
     limited = {
-        track: parts & first_sounding(parts.any(axis=0), hop_frames, config.max_segments_per_track)
+        track: parts & first_sounding(any_part(parts), hop_frames, config.max_segments_per_track)
         for track, parts in sounding.items()
     }
     return Candidates(tuple(groups), tuple(left_out), limited)
@@ -106,6 +106,13 @@ def sounding_parts(
             [next(masks) if x else np.zeros(num_starts, bool) for x in levels]
         )
     return result
+
+
+def any_part(
+    sounding: Bool[np.ndarray, "parts starts"],
+) -> Bool[np.ndarray, " starts"]:
+    """Tell for each start whether any of the parts sounds."""
+    return np.logical_or.reduce(sounding, axis=0)
 
 
 def check_conditions(found: Candidates, conditions: Sequence[str], *, split: str) -> None:
@@ -215,7 +222,7 @@ def _draw_starts(
         focus_sounds = found.sounding[focus_track][INSTRUMENTS.index(condition)]
         backing_parts = found.sounding[backing_track]
         backing_sounds = (
-            backing_parts[INSTRUMENTS.index(other)] if other else backing_parts.any(axis=0)
+            backing_parts[INSTRUMENTS.index(other)] if other else any_part(backing_parts)
         )
         length = min(len(focus_sounds), len(backing_sounds))
         return np.flatnonzero(focus_sounds[:length] & backing_sounds[:length])

@@ -1,0 +1,88 @@
+"""Joining a Ray cluster, or starting one on this machine; quietly, and checked before any work.
+
+Choices
+-------
+Ray's progress bars are off, because without a terminal they print seven lines every ten seconds;
+`csn.distributed.progress` draws ours. The dashboard stays on: without it the Train controller logs
+an error every second.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+import ray.data
+
+from csn.config import WorkerConfig
+from csn.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+MIN_LOCAL_CPUS = 2
+RENDER_CPUS = 0.5
+"""CPUs that a task which renders reserves; two run beside a trainer on a machine of two cores."""
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Join the cluster of RAY_ADDRESS, or one started here and stopped at the end."""
+    if ray.is_initialized():
+        quieten()
+        yield
+        return
+    if os.environ.get("RAY_ADDRESS"):
+        ray.init(logging_level=logging.WARNING)
+    else:
+        # One core is not enough to render beside a trainer: overbook it rather than hang.
+        cpus = max(MIN_LOCAL_CPUS, os.cpu_count() or 1)
+        ray.init(num_cpus=cpus, logging_level=logging.ERROR)
+    quieten()
+    log.info("Ray has %s", described(ray.cluster_resources()))
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def quieten() -> None:
+    """Set how Ray Data behaves in this process."""
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.execution_options.preserve_order = True
+    context.raise_original_map_exception = True
+    for name in ("ray.data", "ray.train", "ray.tune"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def described(resources: dict[str, float]) -> str:
+    """Say what a cluster has, in a few words."""
+    gpus = resources.get("GPU", 0)
+    memory_gib = resources.get("memory", 0) / 2**30
+    return f"{resources.get('CPU', 0):g} CPUs, {gpus:g} GPUs, {memory_gib:.0f} GiB of memory"
+
+
+def check_fits(workers: WorkerConfig) -> None:
+    """Refuse a training that the cluster could never start, instead of waiting for ever.
+
+    Raises
+    ------
+    ConfigError
+        GPUs or CPUs do not suffice; the message has the arithmetic.
+    """
+    have = ray.cluster_resources()
+    gpus = workers.num_train_workers if workers.use_gpu else 0
+    if gpus > have.get("GPU", 0):
+        raise ConfigError(
+            f"workers.num_train_workers={gpus} with workers.use_gpu needs {gpus} GPUs, the "
+            f"cluster has {described(have)}; lower it, or set --workers.use_gpu False"
+        )
+    cpus = workers.num_train_workers * workers.cpus_per_train_worker
+    if cpus + RENDER_CPUS > have.get("CPU", 0):
+        raise ConfigError(
+            f"{workers.num_train_workers} train workers x {workers.cpus_per_train_worker:g} CPUs "
+            f"+ {RENDER_CPUS:g} to render = {cpus + RENDER_CPUS:g} CPUs, the cluster has "
+            f"{described(have)}; lower --workers.cpus_per_train_worker or "
+            "--workers.num_train_workers"
+        )

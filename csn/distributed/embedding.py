@@ -1,0 +1,319 @@
+"""Embed the mixes of an evaluation with our network and the baselines, and write Parquet.
+
+Conventions
+-----------
+Below ``embeddings/model=<digest>/corpus=/split=/`` there is a folder a condition and a manifest,
+which is written last and names the plan that was embedded. A mix is rendered once for all systems.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
+import ray.data
+import torch
+from torch import nn
+
+from csn import storage
+from csn.config import ExperimentConfig, from_json, to_json
+from csn.distributed import cluster
+from csn.distributed.bank import Bank, load_bank, mixes_of
+from csn.distributed.plans import split_of
+from csn.distributed.progress import Stages
+from csn.errors import ConfigError, CorpusError
+from csn.model import checkpoint
+from csn.model.network import build_mean_mel, build_network
+from csn.paths import Paths
+from csn.records import embedding_schema
+from csn.triplets.evaluation_mixes import music_id_mixes, pseudo_mix_id_mixes
+from csn.triplets.planning import candidates
+
+log = logging.getLogger(__name__)
+
+OURS = "csn"
+EMBED_CPUS = 0.75
+"""CPUs an embedding actor reserves on a machine without GPU: what is left loads tracks."""
+MIXES_PER_BLOCK = 48
+BATCH_S = 48.0
+"""Audio in one forward pass, which bounds its memory."""
+
+
+def embed(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> dict[str, str]:
+    """Embed the evaluated split, unless the same mixes are embedded already.
+
+    Returns
+    -------
+    dict
+        For each system the folder of its embeddings.
+
+    Raises
+    ------
+    CorpusError
+        The split is empty.
+    ConfigError
+        The checkpoint is of another sample rate or front end than `config`.
+    """
+    paths = Paths(config)
+    mixes, messages = evaluation_mixes(config, tracks)
+    for message in messages:
+        log.warning("%s", message)
+    plan_digest = storage.digest([mixes.to_pylist(), asdict(config.frontend)])
+    digests = system_digests(config, paths)
+    uris = {system: paths.embeddings(digest) for system, digest in digests.items()}
+    missing = [system for system in uris if not _is_complete(uris[system], plan_digest)]
+    if not missing or config.on_existing == "overwrite":
+        missing = list(uris) if config.on_existing == "overwrite" else missing
+    if not missing:
+        log.info("embed: all of %s is embedded", ", ".join(uris))
+        return uris
+    started_at = storage.utc_now()
+    vectors = _embedded(config, paths, mixes, missing, stages)
+    for system in missing:
+        conditions = _conditions(config, system)
+        _write(uris[system], mixes, vectors[system], conditions, digests[system])
+        manifest = storage.Manifest.finished(
+            started_at,
+            corpus_digest=paths.corpus_digest,
+            plan_digest=plan_digest,
+            checkpoint_digest=digests[system],
+            counts={"segments": len(mixes)},
+        )
+        storage.write_manifest(storage.join(uris[system], "manifest.json"), manifest)
+    return uris
+
+
+def evaluation_mixes(config: ExperimentConfig, tracks: pa.Table) -> tuple[pa.Table, list[str]]:
+    """List the mixes of P1 and P2 for the evaluated split, and say what P2 lacks."""
+    evaluation = config.evaluation
+    chosen = split_of(tracks, evaluation.split)
+    if not len(chosen):
+        raise CorpusError(
+            f"split {evaluation.split} of {config.corpus.name} has no prepared track; expected at "
+            "least two; look at rejects, or choose another with --evaluation.split"
+        )
+    messages: list[str] = []
+    tables = [
+        music_id_mixes(chosen, duration_s, audio=config.audio, config=evaluation)
+        for duration_s in evaluation.durations_s
+    ]
+    try:
+        groups = candidates(chosen, config.audio, config.triplets).groups
+    except CorpusError as error:
+        return pa.concat_tables(tables).combine_chunks(), [f"pseudo_mix_id: {error}"]
+    for duration_s in evaluation.durations_s:
+        table, lacking = pseudo_mix_id_mixes(
+            chosen,
+            groups,
+            duration_s,
+            conditions=config.network.conditions,
+            seed=config.seed,
+            audio=config.audio,
+            config=evaluation,
+        )
+        tables.append(table)
+        messages += [f"{duration_s:g} s: {message}" for message in lacking]
+    return pa.concat_tables(tables).combine_chunks(), messages
+
+
+def system_digests(config: ExperimentConfig, paths: Paths) -> dict[str, str]:
+    """Digest of each system that is scored: the network's, and those of the baselines."""
+    loaded = checkpoint.load(paths.best_checkpoint)
+    ours, theirs = config, loaded.config
+    if (ours.frontend, ours.audio.sample_rate_hz) != (
+        theirs.frontend,
+        theirs.audio.sample_rate_hz,
+    ):
+        raise ConfigError(
+            f"{paths.best_checkpoint} hears {theirs.audio.sample_rate_hz} Hz through "
+            f"{theirs.frontend}, the corpus is prepared at {ours.audio.sample_rate_hz} Hz for "
+            f"{ours.frontend}; use the recipe and options it was trained with"
+        )
+    heard = [asdict(ours.frontend), ours.audio.sample_rate_hz]
+    digests = {
+        "untrained": storage.digest(["untrained", heard, asdict(ours.network), ours.seed]),
+        "mean_mel": storage.digest(["mean_mel", heard]),
+    }
+    return {OURS: loaded.digest} | {name: digests[name] for name in config.evaluation.baselines}
+
+
+def build_system(system: str, config: ExperimentConfig, paths: Paths) -> nn.Module:
+    """Make the module that embeds for `system`."""
+    if system == OURS:
+        return checkpoint.load(paths.best_checkpoint).network
+    if system == "untrained":
+        torch.manual_seed(config.seed)
+        return build_network(config).eval()
+    return build_mean_mel(config).eval()
+
+
+def _conditions(config: ExperimentConfig, system: str) -> dict[str, slice]:
+    """Dimensions that each condition reads; without subspaces, all of them."""
+    layout = config.network.layout
+    if system == "mean_mel":
+        return dict.fromkeys(layout.conditions, slice(None))
+    return {condition: layout.dims(condition) for condition in layout.conditions}
+
+
+def _is_complete(uri: str, plan_digest: str) -> bool:
+    manifest = storage.join(uri, "manifest.json")
+    return storage.exists(manifest) and storage.read_manifest(manifest).plan_digest == plan_digest
+
+
+class Embedder:
+    """An actor's networks, loaded once."""
+
+    def __init__(self, config_json: str, systems: list[str], bank: Bank) -> None:
+        self._config = from_json(config_json)
+        self._bank = bank
+        paths = Paths(self._config)
+        cuda = self._config.workers.use_gpu and torch.cuda.is_available()
+        self._device = torch.device("cuda" if cuda else "cpu")
+        torch.set_num_threads(1)
+        self._systems = {
+            name: build_system(name, self._config, paths).to(self._device) for name in systems
+        }
+
+    @torch.inference_mode()
+    def __call__(self, block: pa.Table) -> pa.Table:
+        """Embed a block of mixes of one duration: ``row`` and a column a system."""
+        duration_s = block["duration_s"][0].as_py()
+        mixes = mixes_of(block)
+        batch = max(1, int(BATCH_S / duration_s))
+        found: dict[str, list[np.ndarray]] = {name: [] for name in self._systems}
+        bf16 = self._config.training.bf16 and self._device.type == "cuda"
+        for start in range(0, len(mixes), batch):
+            waveforms = self._bank.render(mixes[start : start + batch], duration_s)
+            on_device = torch.from_numpy(waveforms).to(self._device)
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
+                for name, module in self._systems.items():
+                    found[name].append(module(on_device).float().cpu().numpy())
+        columns = {name: _vectors(np.concatenate(vectors)) for name, vectors in found.items()}
+        return pa.table({"row": block["row"], **columns})
+
+
+def _vectors(vectors: np.ndarray) -> pa.FixedSizeListArray:
+    flat = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+
+
+def _embedded(
+    config: ExperimentConfig, paths: Paths, mixes: pa.Table, systems: list[str], stages: Stages
+) -> dict[str, np.ndarray]:
+    used = {track for names in mixes["tracks"].to_pylist() for track in names}
+    bank = load_bank(paths, used)
+    numbered = mixes.select(["duration_s", "tracks", "starts_s"]).append_column(
+        "row", pa.array(np.arange(len(mixes)))
+    )
+    dataset = ray.data.from_arrow(_blocks(numbered)).map_batches(
+        Embedder,
+        batch_size=None,
+        batch_format="pyarrow",
+        fn_constructor_args=(to_json(config), systems, bank),
+        **_pool(config),
+    )
+    found: dict[str, list[np.ndarray]] = {name: [] for name in systems}
+    rows = []
+    with stages.stage("embed", len(mixes), "segments") as counter:
+        for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+            rows.append(block["row"].to_numpy())
+            for name in systems:
+                column = block[name].combine_chunks()
+                vectors = column.flatten().to_numpy().reshape(len(block), -1)
+                found[name].append(vectors)
+            counter.advance(len(block))
+        counter.audio_hours = pc.sum(mixes["duration_s"]).as_py() / 3600
+        counter.detail = f"{', '.join(systems)}, each on the same rendered mixes"
+    order = np.argsort(np.concatenate(rows))
+    return {name: np.concatenate(vectors)[order] for name, vectors in found.items()}
+
+
+def _blocks(mixes: pa.Table) -> list[pa.Table]:
+    """Blocks of one duration each; rows of one track lie together, so a block needs few tracks."""
+    blocks = []
+    for duration_s in pc.unique(mixes["duration_s"]).to_pylist():
+        same = mixes.filter(pc.equal(mixes["duration_s"], duration_s)).combine_chunks()
+        blocks += [same.slice(i, MIXES_PER_BLOCK) for i in range(0, len(same), MIXES_PER_BLOCK)]
+    return blocks
+
+
+def _pool(config: ExperimentConfig) -> dict[str, Any]:
+    have = ray.cluster_resources()
+    workers = config.workers
+    if workers.use_gpu:
+        size = workers.num_embed_workers or max(1, int(have.get("GPU", 0)))
+        return {"compute": ray.data.ActorPoolStrategy(size=size), "num_gpus": 1, "num_cpus": 1}
+    cpus = have.get("CPU", 1)
+    fitting = max(1, int((cpus - cluster.RENDER_CPUS) / EMBED_CPUS))
+    size = workers.num_embed_workers or min(fitting, int(cpus))
+    return {"compute": ray.data.ActorPoolStrategy(size=size), "num_cpus": EMBED_CPUS}
+
+
+def _write(
+    uri: str,
+    mixes: pa.Table,
+    vectors: np.ndarray,
+    conditions: Mapping[str, slice],
+    model_digest: str,
+) -> None:
+    storage.remove(storage.join(uri, "manifest.json"))
+    for condition, dims in conditions.items():
+        table = condition_table(mixes, vectors[:, dims], condition, model_digest)
+        storage.write_table(
+            storage.join(uri, f"condition={condition}", "part-00000.parquet"), table
+        )
+
+
+def condition_table(
+    mixes: pa.Table, vectors: np.ndarray, condition: str, model_digest: str
+) -> pa.Table:
+    """Make one condition's embeddings table: its segments, then the means of its tracks."""
+    schema = embedding_schema(vectors.shape[1])
+    sounds = mixes[f"sounds_{condition}"]
+    columns = {
+        "track_id": mixes["track_id"],
+        "segment_index": mixes["segment_index"],
+        "start_s": mixes["start_s"],
+        "duration_s": mixes["duration_s"],
+        "source": mixes["source"],
+        "focus": mixes["focus"],
+        "focus_track_id": mixes["track_id"],
+        "backing_track_id": mixes["backing_track_id"],
+        "sounds": sounds,
+        "model_digest": pa.array([model_digest] * len(mixes)),
+        "vector": _vectors(vectors),
+    }
+    segments = pa.table(columns, schema=schema)
+    return pa.concat_tables([segments, _track_means(segments, vectors)])
+
+
+def _track_means(segments: pa.Table, vectors: np.ndarray) -> pa.Table:
+    """Mean of each track's segments in which the part sounds; of all, where it never does."""
+    meta = segments.drop_columns(["vector"]).to_pandas()
+    meta["place"] = np.arange(len(meta))
+    rows, means = [], []
+    for (track_id, duration_s), group in meta[meta["source"] == "mix"].groupby(
+        ["track_id", "duration_s"]
+    ):
+        kept = group[group["sounds"]] if group["sounds"].any() else group
+        means.append(vectors[kept["place"].to_numpy()].mean(axis=0))
+        first = group.iloc[0].to_dict()
+        del first["place"]
+        rows.append(
+            first
+            | {"segment_index": -1, "start_s": 0.0, "duration_s": duration_s}
+            | {"track_id": track_id, "sounds": bool(group["sounds"].any())}
+        )
+    if not rows:
+        return segments.schema.empty_table()
+    table = pa.Table.from_pylist(rows, schema=segments.schema.remove(len(segments.schema) - 1))
+    return table.append_column(segments.schema.field("vector"), _vectors(np.stack(means)))
+
+
+def read_embeddings(uri: str, conditions: tuple[str, ...]) -> dict[str, pa.Table]:
+    """Read one system's embeddings, a table a condition."""
+    return {c: storage.read_table(storage.join(uri, f"condition={c}")) for c in conditions}

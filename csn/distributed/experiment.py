@@ -1,0 +1,136 @@
+"""The whole way of one experiment, and its parts as the jobs call them.
+
+Conventions
+-----------
+Every stage finds out by itself what is done already, so any job can be run again with the same
+command: after a crash it goes on, and after the end it changes nothing.
+"""
+
+import logging
+
+import pyarrow as pa
+
+from csn import storage
+from csn.config import ExperimentConfig, from_json, to_json
+from csn.distributed import cluster, ingest
+from csn.distributed.embedding import OURS, embed, read_embeddings
+from csn.distributed.progress import Stages
+from csn.distributed.reporting import write_report
+from csn.distributed.training import fit
+from csn.errors import ConfigError, ProtocolError, StorageError
+from csn.evaluation.scores import music_id_scores, pseudo_mix_id_scores, score_table
+from csn.paths import Paths
+from csn.reports.tables import score_text
+
+log = logging.getLogger(__name__)
+
+
+def prepare(config: ExperimentConfig) -> str:
+    """Compose the corpus if need be and prepare it; returns the prepared folder."""
+    paths = Paths(config)
+    storage.check_writable(paths.root)
+    with cluster.joined():
+        _prepared(config, Stages(storage.join(paths.prepared, "stages.json")))
+    return paths.prepared
+
+
+def train(config: ExperimentConfig) -> str:
+    """Go the whole way, from the corpus to the report; returns the report's address."""
+    paths = _claimed(config)
+    with cluster.joined():
+        stages = Stages(paths.experiment("stages.json"))
+        tracks = _prepared(config, stages)
+        fit(config, tracks, stages)
+        uris = embed(config, tracks, stages)
+        _score(config, uris, stages)
+        return write_report(config, uris, stages)
+
+
+def embed_split(config: ExperimentConfig) -> str:
+    """Embed the evaluated split with the trained network; returns the folder of its embeddings."""
+    paths = Paths(config)
+    with cluster.joined():
+        stages = Stages(paths.experiment("stages.json"))
+        return embed(config, _prepared(config, stages), stages)[OURS]
+
+
+def evaluate(config: ExperimentConfig) -> str:
+    """Score the trained network and write its report, embedding first what is not embedded yet."""
+    paths = Paths(config)
+    with cluster.joined():
+        stages = Stages(paths.experiment("stages.json"))
+        uris = embed(config, _prepared(config, stages), stages)
+        _score(config, uris, stages)
+        return write_report(config, uris, stages)
+
+
+def _prepared(config: ExperimentConfig, stages: Stages) -> pa.Table:
+    ingest.compose(config, stages)
+    return ingest.prepare(config, stages)
+
+
+def _claimed(config: ExperimentConfig) -> Paths:
+    """Make the experiment's folder this configuration's, or refuse to touch another's.
+
+    Raises
+    ------
+    StorageError
+        The folder holds another experiment, or a finished one where `on_existing` is ``error``.
+    """
+    paths = Paths(config)
+    storage.check_writable(paths.root)
+    uri = paths.experiment("config.json")
+    if storage.exists(uri) and config.on_existing == "overwrite":
+        storage.remove(paths.experiment())
+    elif storage.exists(uri):
+        _check_same(config, uri)
+        if config.on_existing == "error" and storage.exists(paths.experiment("report.html")):
+            raise StorageError(
+                f"{paths.experiment()} holds this very experiment, finished; choose another "
+                "--name, or --on_existing skip or overwrite"
+            )
+    storage.write_bytes(uri, to_json(config).encode())
+    return paths
+
+
+def _check_same(config: ExperimentConfig, uri: str) -> None:
+    advice = "choose another --name, or --on_existing overwrite"
+    try:
+        before = Paths(from_json(storage.read_bytes(uri))).training_fields
+    except ConfigError as error:
+        raise StorageError(f"{uri}: {error}; {advice}") from error
+    now = Paths(config).training_fields
+    changed = [name for name in now if before.get(name) != now[name]]
+    if changed:
+        found = "; ".join(f"{n} was {before.get(n)}, now {now[n]}" for n in changed[:3])
+        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        raise StorageError(f"{uri} is of another experiment ({found}{more}); {advice}")
+
+
+def _score(config: ExperimentConfig, uris: dict[str, str], stages: Stages) -> None:
+    paths = Paths(config)
+    rows, messages = [], []
+    protocols = {"music_id": music_id_scores, "pseudo_mix_id": pseudo_mix_id_scores}
+    with stages.stage("evaluate", len(uris) * len(protocols), "score tables") as counter:
+        for system, uri in uris.items():
+            tables = read_embeddings(uri, config.network.conditions)
+            for protocol, scores in protocols.items():
+                try:
+                    scored = scores(
+                        tables, system=system, config=config.evaluation, seed=config.seed
+                    )
+                except ProtocolError as error:
+                    messages.append(f"{protocol} of {system}: {error}")
+                else:
+                    rows += scored.rows
+                    messages += scored.messages
+                counter.advance()
+    if not rows:
+        raise ProtocolError("; ".join(messages))
+    for message in dict.fromkeys(messages):
+        log.warning("%s", message)
+    table = score_table(rows)
+    storage.write_table(paths.experiment("scores.parquet"), table)
+    storage.write_json(paths.experiment("warnings.json"), list(dict.fromkeys(messages)))
+    for line in score_text(table).splitlines():
+        log.info("%s", line)

@@ -1,0 +1,115 @@
+"""Gather what a report shows from the root, and write it."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from csn import storage
+from csn.config import ExperimentConfig
+from csn.distributed.bank import load_parts, mixes_of
+from csn.distributed.embedding import OURS, read_embeddings
+from csn.distributed.ingest import read_rejects
+from csn.distributed.progress import Stages
+from csn.distributed.training import read_finished
+from csn.paths import Paths
+from csn.records import ROLES, Mix
+from csn.reports.data import Clip, ReportData
+from csn.reports.page import render_page
+from csn.triplets.rendering import render
+
+log = logging.getLogger(__name__)
+
+NUM_TRIPLETS_TO_PLAY = 3
+
+
+def write_report(config: ExperimentConfig, uris: Mapping[str, str], stages: Stages) -> str:
+    """Write ``report.html`` of an experiment that is trained, embedded and scored."""
+    paths = Paths(config)
+    with stages.stage("report", 1, "pages") as counter:
+        page = render_page(report_data(config, uris, stages))
+        uri = paths.experiment("report.html")
+        storage.write_bytes(uri, page.encode())
+        counter.advance()
+    manifest = storage.Manifest.finished(
+        storage.utc_now(), config_digest=paths.training_digest, corpus_digest=paths.corpus_digest
+    )
+    storage.write_manifest(paths.experiment("manifest.json"), manifest)
+    return uri
+
+
+def report_data(config: ExperimentConfig, uris: Mapping[str, str], stages: Stages) -> ReportData:
+    """Read what the report shows."""
+    paths = Paths(config)
+    trained = read_finished(paths)
+    tracks = storage.read_table(paths.tracks, ["track_id", "split"])
+    counts = {
+        f"{split} tracks": len(tracks.filter(pc.equal(tracks["split"], split)))
+        for split in ("train", "validation", "test")
+    }
+    rejects = read_rejects(config)
+    manifest = storage.Manifest.finished(storage.utc_now())
+    ours = read_embeddings(uris[OURS], config.network.conditions)
+    return ReportData(
+        config=config,
+        manifest=asdict(manifest)
+        | {"checkpoint_digest": trained.digest if trained else "", "root": paths.root},
+        counts=counts | {"rejected files": len(rejects)},
+        scores=storage.read_table(paths.experiment("scores.parquet")),
+        history=trained.history if trained else (),
+        best_epoch=trained.best_epoch if trained else None,
+        embeddings={c: _segments(table, config) for c, table in ours.items()},
+        clips=_clips(config, paths),
+        rejects=rejects,
+        stages=stages.all(),
+        warnings=storage.read_json(paths.experiment("warnings.json")),
+    )
+
+
+def _segments(table: pa.Table, config: ExperimentConfig) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of the shortest segments in which the condition's part sounds, and their tracks."""
+    wanted = pc.and_(
+        pc.and_(pc.equal(table["source"], "mix"), table["sounds"]),
+        pc.and_(
+            pc.equal(table["duration_s"], min(config.evaluation.durations_s)),
+            pc.greater_equal(table["segment_index"], 0),
+        ),
+    )
+    kept = table.filter(wanted)
+    vectors = np.array(kept["vector"].to_pylist(), np.float32)
+    return vectors, np.array(kept["track_id"].to_pylist())
+
+
+def _clips(config: ExperimentConfig, paths: Paths) -> list[Clip]:
+    """Render the first planned triplets of as many conditions, to listen to."""
+    plan_uri = paths.experiment("triplets.parquet")
+    if not storage.exists(plan_uri):
+        return []
+    rows = storage.read_table(plan_uri, filters=pc.field("plan_index") == 0)
+    rows = rows.slice(0, NUM_TRIPLETS_TO_PLAY)
+    mixes = {role: mixes_of(rows, f"{role}_") for role in ROLES}
+    names = {track for of_role in mixes.values() for mix in of_role for track in mix.tracks}
+    bank = {track: load_parts(paths.parts(track)) for track in names if track}
+    num_samples = round(config.audio.segment_s * config.audio.sample_rate_hz)
+    clips = []
+    for i, condition in enumerate(rows["condition"].to_pylist()):
+        shared = mixes["anchor"][i].track_of(condition)
+        title = f"{condition}: anchor and positive share the {condition} of {shared}"
+        for role in ROLES:
+            mix = mixes[role][i]
+            waveform = render([mix], bank, num_samples)[0]
+            described = describe_mix(mix, condition)
+            clips.append(
+                Clip(title, role, described, waveform, config.audio.sample_rate_hz, condition)
+            )
+    return clips
+
+
+def describe_mix(mix: Mix, condition: str) -> str:
+    """Write a pseudo-mix as [H24] does, with where it starts: ``A_B(drums), from 12.0 s``."""
+    focus = mix.track_of(condition)
+    backing = next((track for track in mix.tracks if track != focus), focus)
+    return f"{focus}_{backing}({condition}), from {mix.start_of(condition):.1f} s"

@@ -1,0 +1,306 @@
+"""What each rank of a training does: render, step, validate, report.
+
+Conventions
+-----------
+Everything that an epoch draws follows from (seed, epoch), so an epoch that is repeated after a
+failure gives the same losses. A checkpoint holds all that goes on: weights, optimizer, the history
+of metrics, and the best weights so far. Metrics are named ``<split>/<metric>/<condition>``.
+
+Choices
+-------
+Rank 0 validates alone while the others wait at the next step's gradients: a validation is a few
+hundred mixes. Each rank streams its own rows: with Ray Train's split of one data set the rows that
+a rank gets depend on how fast it is, and no two runs would be alike.
+"""
+
+import json
+import logging
+import math
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import ray
+import ray.data
+import ray.train
+import ray.train.torch
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from csn.config import ExperimentConfig, OptimizerConfig, from_json
+from csn.distributed import cluster
+from csn.distributed.bank import Bank, mixes_of
+from csn.distributed.plans import epoch_rows
+from csn.distributed.validation import Validation
+from csn.errors import TrainingError
+from csn.model.losses import TripletLoss, triplet_batch_loss
+from csn.model.network import ConditionalNetwork, build_network
+from csn.records import ROLES
+
+log = logging.getLogger(__name__)
+
+MIXES_PER_BLOCK = 384
+"""About 0.1 s of rendering and 70 MB of 3 s at 16 kHz: small enough to start soon."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a training is; all of it is in each checkpoint."""
+
+    next_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best_epoch: int | None = None
+    best_score: float = -math.inf
+    stale: int = 0
+    """Validations since the best."""
+
+
+def render_rows(rows: pa.Table, bank: Bank, config: ExperimentConfig) -> dict[str, np.ndarray]:
+    """Render plan rows: the three mixes of each, and its conditions as places in the layout.
+
+    Returns
+    -------
+    dict
+        ``waveforms`` [rows, 3, samples], ``condition`` [rows] and ``interchanged`` [rows] (-1:
+        none).
+    """
+    layout = config.network.layout
+    mixes = [mixes_of(rows, f"{role}_") for role in ROLES]
+    flat = [mix for triplet in zip(*mixes, strict=True) for mix in triplet]
+    waveforms = bank.render(flat, config.audio.segment_s)
+    places = {condition: layout.index(condition) for condition in layout.conditions}
+    return {
+        "waveforms": waveforms.reshape(len(rows), len(ROLES), -1),
+        "condition": np.array([places[c] for c in rows["condition"].to_pylist()]),
+        "interchanged": np.array(
+            [places.get(c, -1) for c in rows["interchanged_condition"].to_pylist()]
+        ),
+    }
+
+
+def rendered(
+    rows: pa.Table, bank: Bank, config: ExperimentConfig, batch_size: int, device: torch.device
+) -> Iterator[dict[str, Tensor]]:
+    """Stream the rendered batches of `rows`, made by tasks beside the training."""
+    per_block = max(1, round(MIXES_PER_BLOCK / len(ROLES) / batch_size)) * batch_size
+    blocks = [rows.slice(i, per_block) for i in range(0, len(rows), per_block)]
+    # Tasks, not actors: an actor pool beside a trainer on few CPUs never gets one.
+    dataset = ray.data.from_arrow(blocks).map_batches(
+        render_rows,
+        batch_size=None,
+        batch_format="pyarrow",
+        num_cpus=cluster.RENDER_CPUS,
+        fn_kwargs={"bank": bank, "config": config},
+    )
+    return iter(
+        dataset.iter_torch_batches(batch_size=batch_size, prefetch_batches=2, device=device)
+    )
+
+
+def learning_rate_factor(step: int, num_steps: int, config: OptimizerConfig) -> float:
+    """Share of the learning rate at `step`: 1, then falling linearly over the last steps."""
+    decay_steps = config.decay_fraction * num_steps
+    left = num_steps - step
+    if decay_steps == 0 or left >= decay_steps:
+        return 1.0
+    return config.final_ratio + (1 - config.final_ratio) * left / decay_steps
+
+
+class Trainer:
+    """One rank's network, optimizer and place in the training."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.config = from_json(settings["config"])
+        self.rows: pa.Table = ray.get(settings["rows"])
+        self.bank: Bank = settings["bank"]
+        self.board = settings["board"]
+        context = ray.train.get_context()
+        self.rank, self.num_ranks = context.get_world_rank(), context.get_world_size()
+        self.device = ray.train.torch.get_device()
+        workers = self.config.workers
+        threads = workers.threads_per_train_worker or int(workers.cpus_per_train_worker)
+        torch.set_num_threads(max(1, threads))
+        torch.manual_seed(self.config.seed)
+        network = build_network(self.config)
+        if self.num_ranks > 1 and self.device.type == "cuda":
+            # On a CPU torch has none: there each rank normalises by its own share of the batch.
+            network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        self.model = ray.train.torch.prepare_model(network)
+        self.network: ConditionalNetwork = getattr(self.model, "module", self.model)
+        optimizer = self.config.optimizer
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=optimizer.learning_rate)
+        self.validation = Validation(self.config, settings["validation"])
+        self.masks = torch.from_numpy(self.config.network.layout.masks()).float().to(self.device)
+        self.best_weights: dict[str, Tensor] = {}
+        self.progress = Progress()
+        self._restore()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch, the same on every rank."""
+        return self.config.triplets.num_rows // self.config.training.batch_size
+
+    def _restore(self) -> None:
+        checkpoint = ray.train.get_checkpoint()
+        if checkpoint is None:
+            return
+        with checkpoint.as_directory() as folder:
+            path = Path(folder)
+            self.network.load_state_dict(safetensors.torch.load_file(path / "model.safetensors"))
+            self.best_weights = safetensors.torch.load_file(path / "best.safetensors")
+            state = torch.load(path / "optimizer.pt", weights_only=True, map_location=self.device)
+            self.optimizer.load_state_dict(state)
+            self.progress = Progress(**json.loads((path / "progress.json").read_text()))
+
+    def run(self) -> None:
+        """Train until the last epoch, or until validation has not got better for long enough."""
+        training = self.config.training
+        while self.progress.next_epoch < training.num_epochs and not self._stops():
+            epoch = self.progress.next_epoch
+            started = time.monotonic()
+            metrics = self._train_epoch(epoch)
+            last = epoch == training.num_epochs - 1
+            validated = last or epoch % training.validate_every == 0
+            if self.rank == 0 and validated:
+                metrics |= self.validation.metrics(self.network, self.device)
+            metrics |= {"epoch": epoch, "seconds": time.monotonic() - started}
+            self._note(metrics, validated=validated)
+            self._report(metrics)
+
+    def _stops(self) -> bool:
+        patience = self.config.training.patience
+        stop = torch.tensor([float(patience is not None and self.progress.stale >= patience)])
+        if self.num_ranks > 1:
+            stop = stop.to(self.device)
+            torch.distributed.broadcast(stop, src=0)
+        return bool(stop.item())
+
+    def _train_epoch(self, epoch: int) -> dict[str, float]:
+        batch_size = self.config.training.batch_size
+        rows = epoch_rows(
+            self.rows,
+            epoch,
+            seed=self.config.seed,
+            batch_size=batch_size,
+            rank=self.rank,
+            num_ranks=self.num_ranks,
+        )
+        local = batch_size // self.num_ranks
+        batches = rendered(rows, self.bank, self.config, local, self.device)
+        self.model.train()
+        losses, active = [], []
+        waited_s, started = 0.0, time.monotonic()
+        for step in range(self.steps_per_epoch):
+            asked = time.monotonic()
+            batch = next(batches)
+            waited_s += time.monotonic() - asked
+            result = self._step(batch, epoch * self.steps_per_epoch + step)
+            losses.append(result.loss.item())
+            active.append(result.active.item())
+            if not math.isfinite(losses[-1]):
+                raise TrainingError(self._not_finite(rows.slice(step * local, local), epoch, step))
+            self._post(epoch, step, losses[-1])
+        return {
+            "train/loss/triplet": self._mean(losses),
+            "train/active": self._mean(active),
+            "train/waited_s": waited_s,
+            "train/busy_share": 1 - waited_s / max(time.monotonic() - started, 1e-9),
+        }
+
+    def _step(self, batch: dict[str, Tensor], step: int) -> TripletLoss:
+        num_steps = self.steps_per_epoch * self.config.training.num_epochs
+        factor = learning_rate_factor(step, num_steps, self.config.optimizer)
+        for group in self.optimizer.param_groups:
+            group["lr"] = factor * self.config.optimizer.learning_rate
+        waveforms = batch["waveforms"]
+        bf16 = self.config.training.bf16 and self.device.type == "cuda"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            embeddings = self.model(waveforms.flatten(0, 1))
+        # Three mixes a row, each embedded once; both triplets read them from here.
+        anchor, positive, negative = embeddings.float().unflatten(0, (-1, len(ROLES))).unbind(1)
+        interchanged = batch["interchanged"]
+        result = triplet_batch_loss(
+            anchor,
+            positive,
+            negative,
+            mask=self.masks[batch["condition"]],
+            interchanged_mask=self.masks[interchanged.clamp(min=0)],
+            has_interchanged=interchanged >= 0,
+            margin=self.config.loss.margin,
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        result.loss.backward()
+        self.optimizer.step()
+        return result
+
+    def _mean(self, values: list[float]) -> float:
+        mean = torch.tensor([float(np.mean(values))], device=self.device)
+        if self.num_ranks > 1:
+            torch.distributed.all_reduce(mean)
+        return mean.item() / self.num_ranks
+
+    def _not_finite(self, rows: pa.Table, epoch: int, step: int) -> str:
+        mixes = [mix for role in ROLES for mix in mixes_of(rows.slice(0, 3), f"{role}_")]
+        tracks = sorted({track for mix in mixes for track in mix.tracks})
+        return (
+            f"the loss is not a number at step {step} of epoch {epoch}; triplets "
+            f"{rows['triplet_id'].to_pylist()[:3]}... of tracks {', '.join(tracks)}...; the last "
+            "checkpoint is kept; look at these tracks, or lower --optimizer.learning_rate"
+        )
+
+    def _note(self, metrics: dict[str, float], *, validated: bool) -> None:
+        """Add an epoch to the history and keep its weights if they are the best so far."""
+        progress = self.progress
+        progress.history.append(metrics)
+        progress.next_epoch += 1
+        if self.rank != 0 or (self.validation and not validated):
+            return
+        score = metrics.get("val/pseudo_mix_id/mean", metrics.get("val/music_id/mean"))
+        if score is None or score > progress.best_score:
+            progress.best_epoch = int(metrics["epoch"])
+            progress.best_score = -math.inf if score is None else score
+            progress.stale = 0
+            self.best_weights = self._weights()
+        else:
+            progress.stale += 1
+
+    def _weights(self) -> dict[str, Tensor]:
+        """Copy the weights in the plain order, which is the one that files hold."""
+        plain = torch.contiguous_format
+        state = self.network.state_dict()
+        return {name: w.detach().cpu().clone(memory_format=plain) for name, w in state.items()}
+
+    def _post(self, epoch: int, step: int, loss: float) -> None:
+        if self.rank != 0:
+            return
+        validated = [r for r in self.progress.history if "val/pseudo_mix_id/mean" in r]
+        note = f"epoch {epoch + 1}/{self.config.training.num_epochs}  loss {loss:.3f}"
+        if validated:
+            scores = [row["val/pseudo_mix_id/mean"] for row in validated]
+            note += f"  val P2 {scores[-1]:.1%}"
+        self.board.post.remote(epoch * self.steps_per_epoch + step + 1, note)
+
+    def _report(self, metrics: dict[str, float]) -> None:
+        if self.rank != 0:
+            ray.train.report(metrics)
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder)
+            safetensors.torch.save_file(self._weights(), path / "model.safetensors")
+            safetensors.torch.save_file(self.best_weights, path / "best.safetensors")
+            torch.save(self.optimizer.state_dict(), path / "optimizer.pt")
+            progress = {name: getattr(self.progress, name) for name in Progress.__slots__}
+            (path / "progress.json").write_text(json.dumps(progress))
+            ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+def train_worker(settings: dict[str, Any]) -> None:
+    """Train on this rank; the function that Ray Train starts on every worker."""
+    cluster.quieten()
+    Trainer(settings).run()

@@ -1,0 +1,216 @@
+"""The one driver of training: `fit` makes a trained network of a configuration and tracks.
+
+Conventions
+-----------
+Ray Train keeps its checkpoints below ``checkpoints/run-<digest>``; a driver that was killed and is
+started again with the same configuration finds them there and goes on. The best network ends in
+``checkpoints/best``, the history of metrics in ``metrics.parquet``, and ``training.json``, written
+last, says that the training is complete and from what.
+"""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import ray
+import safetensors.torch
+from ray.train import (
+    CheckpointConfig,
+    FailureConfig,
+    LoggingConfig,
+    RunConfig,
+    ScalingConfig,
+)
+from ray.train import Result as TrainResult
+from ray.train.torch import TorchTrainer
+
+from csn import storage
+from csn.config import ExperimentConfig, to_json
+from csn.distributed import cluster
+from csn.distributed.bank import load_bank
+from csn.distributed.plans import plan_triplets, split_of
+from csn.distributed.progress import Board, Counter, Stages
+from csn.distributed.train_loop import train_worker
+from csn.distributed.validation import validation_set
+from csn.errors import CsnError, TrainingError
+from csn.model import checkpoint
+from csn.model.network import build_network
+from csn.paths import Paths
+from csn.records import ROLES
+from csn.triplets.planning import Candidates
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished training."""
+
+    uri: str
+    """Folder of the best network."""
+    digest: str
+    history: list[dict[str, float]]
+    best_epoch: int
+
+
+def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
+    """Train the network of `config` on prepared `tracks` (`TRACK_SCHEMA`), or find it trained.
+
+    Raises
+    ------
+    ConfigError
+        The cluster cannot hold the workers.
+    CorpusError
+        No triplets can be drawn from the train split.
+    TrainingError
+        The loss is not a number, or workers died more often than `WorkerConfig.max_failures`.
+    """
+    paths = Paths(config)
+    finished = read_finished(paths)
+    if finished is not None:
+        log.info("train: %s is trained already", finished.uri)
+        return finished
+    cluster.check_fits(config.workers)
+    started_at = storage.utc_now()
+    rows, found = plan_triplets(config, tracks, stages)
+    bank = load_bank(paths, _tracks_of(rows), _horizons_s(config, found))
+    validation = validation_set(config, split_of(tracks, "validation"))
+    num_steps = config.training.num_epochs * (
+        config.triplets.num_rows // config.training.batch_size
+    )
+    with stages.stage("train", num_steps, "steps") as counter, _followed(counter) as board:
+        settings = {
+            "config": to_json(config),
+            "rows": ray.put(rows),
+            "bank": bank,
+            "validation": validation,
+            "board": board,
+        }
+        result = _run(config, paths, settings)
+        trained = _export(config, paths, result, started_at)
+        mixes = len(trained.history) * num_steps // config.training.num_epochs
+        mixes *= config.training.batch_size * len(ROLES)
+        counter.done = mixes
+        counter.unit = "mixes"
+        counter.audio_hours = mixes * config.audio.segment_s / 3600
+        counter.detail = f"{len(trained.history)} epochs, best {trained.best_epoch + 1}"
+    return trained
+
+
+def _tracks_of(rows: pa.Table) -> set[str]:
+    names: set[str] = set()
+    for role in ROLES:
+        column = rows[f"{role}_tracks"].combine_chunks()
+        names |= set(pa.compute.unique(column.flatten()).to_pylist())
+    return names
+
+
+def _horizons_s(config: ExperimentConfig, found: Candidates) -> dict[str, float]:
+    """How much of each track can be drawn: with a limit on segments, often only its beginning."""
+    hop_s = config.audio.level_hop_s
+    return {
+        track: float(parts.any(axis=0).nonzero()[0].max() * hop_s + config.audio.segment_s)
+        for track, parts in found.sounding.items()
+        if parts.any()
+    }
+
+
+def _run(config: ExperimentConfig, paths: Paths, settings: dict[str, Any]) -> TrainResult:
+    workers = config.workers
+    trainer = TorchTrainer(
+        train_worker,
+        train_loop_config=settings,
+        scaling_config=ScalingConfig(
+            num_workers=workers.num_train_workers,
+            use_gpu=workers.use_gpu,
+            resources_per_worker={
+                "CPU": workers.cpus_per_train_worker,
+                **({"GPU": 1} if workers.use_gpu else {}),
+            },
+        ),
+        run_config=RunConfig(
+            name=f"run-{paths.training_digest}",
+            storage_path=paths.experiment("checkpoints"),
+            failure_config=FailureConfig(max_failures=workers.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+            logging_config=LoggingConfig(log_level="ERROR"),
+        ),
+    )
+    try:
+        return trainer.fit()
+    except ray.train.TrainingFailedError as error:
+        for cause in getattr(error, "worker_failures", {}).values():
+            if isinstance(cause, CsnError):
+                raise cause from error
+        raise TrainingError(
+            f"training failed ({str(error).strip().splitlines()[-1]}); its checkpoints are in "
+            f"{paths.experiment('checkpoints')}, the same command goes on from the last one"
+        ) from error
+
+
+@contextmanager
+def _followed(counter: Counter) -> Iterator[Any]:
+    """Show what rank 0 posts while the driver waits for the training to end."""
+    board = Board.remote()
+    stop = threading.Event()
+
+    def follow() -> None:
+        while not stop.wait(POLL_S):
+            done, note = ray.get(board.read.remote())
+            if note:
+                counter.update(done, note)
+
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield board
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _export(
+    config: ExperimentConfig, paths: Paths, result: TrainResult, started_at: str
+) -> Trained:
+    assert result.checkpoint is not None  # every epoch reports one
+    with result.checkpoint.as_directory() as folder:
+        progress = json.loads((Path(folder) / "progress.json").read_text())
+        network = build_network(config)
+        network.load_state_dict(safetensors.torch.load_file(Path(folder) / "best.safetensors"))
+    uri = paths.experiment("checkpoints", "best")
+    digest = checkpoint.save(uri, network, config)
+    history = progress["history"]
+    names = sorted({name for row in history for name in row})
+    columns = {name: [row.get(name) for row in history] for name in names}
+    storage.write_table(paths.experiment("metrics.parquet"), pa.table(columns))
+    manifest = storage.Manifest.finished(
+        started_at,
+        config_digest=paths.training_digest,
+        corpus_digest=paths.corpus_digest,
+        checkpoint_digest=digest,
+        counts={"epochs": len(history), "best_epoch": progress["best_epoch"]},
+    )
+    storage.write_manifest(paths.experiment("training.json"), manifest)
+    return Trained(uri, digest, history, progress["best_epoch"])
+
+
+def read_finished(paths: Paths) -> Trained | None:
+    """Find a complete training of this very configuration; none where there is not."""
+    uri = paths.experiment("training.json")
+    if not storage.exists(uri):
+        return None
+    manifest = storage.read_manifest(uri)
+    if manifest.config_digest != paths.training_digest:
+        return None
+    metrics = storage.read_table(paths.experiment("metrics.parquet")).to_pylist()
+    history = [{k: v for k, v in row.items() if v is not None} for row in metrics]
+    best = paths.experiment("checkpoints", "best")
+    return Trained(best, manifest.checkpoint_digest, history, int(manifest.counts["best_epoch"]))
