@@ -20,6 +20,3 @@ if not os.environ.get("RAY_ADDRESS"):
     # Under `uv run`, Ray would copy the project folder, data and all, and build a second virtual
     # environment for its workers, which on this machine have the first. On a cluster they do not.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-    # The core's own lines ("has constructor arguments in the object store") are not for users;
-    # what fails is raised in the driver all the same.
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")

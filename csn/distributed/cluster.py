@@ -54,6 +54,8 @@ def quieten() -> None:
     context.raise_original_map_exception = True
     for name in ("ray.data", "ray.train", "ray.tune"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # Says at every start that the bars are off.
+    logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
 
 
 def described(resources: dict[str, float]) -> str:

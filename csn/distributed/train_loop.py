@@ -303,4 +303,6 @@ class Trainer:
 def train_worker(settings: dict[str, Any]) -> None:
     """Train on this rank; the function that Ray Train starts on every worker."""
     cluster.quieten()
+    # Ray's worker logs each report at INFO, under a logger named after its file.
+    logging.getLogger().setLevel(logging.WARNING)
     Trainer(settings).run()

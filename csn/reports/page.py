@@ -1,0 +1,250 @@
+"""The report of an experiment as one HTML file that asks for nothing else.
+
+Conventions
+-----------
+Figures and sounds are inside the file, and its content security policy forbids all requests. What
+a user supplies is escaped by the template engine. Sounds beyond a budget are left out, and the
+page says so, which keeps it under about 6 MB.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import groupby
+from typing import Any
+
+import jinja2
+
+from csn.config import ExperimentConfig
+from csn.evaluation.scores import ALL
+from csn.reports import figures, plots
+from csn.reports.data import Clip, ReportData
+from csn.reports.inline import audio_uri, waveform_path
+from csn.reports.published import CITATIONS, PublishedRow, published_rows
+from csn.reports.score_tables import (
+    PROTOCOLS,
+    SYSTEM,
+    ScoreTable,
+    leak_matrices,
+    score_tables,
+)
+
+MAX_AUDIO_CHARS = 4_500_000
+"""Budget of all sounds together, in characters of base64."""
+MAX_REJECTS = 50
+MISSING = "\N{EN DASH}"
+SYSTEM_NAMES = {
+    SYSTEM: "CSN, this run",
+    "untrained": "the network, untrained",
+    "mean_mel": "mean mel spectrum",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """One protocol's mean, with what it is to be held against."""
+
+    protocol: str
+    duration_s: float | None
+    mean: float | None
+    num_in_mean: int
+    num_conditions: int
+    untrained: float | None
+    chance: float | None
+    other_lengths: tuple[tuple[float, float], ...]
+    """Seconds and mean of the shorter segments."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSection:
+    """One score table, and the papers' rows for the same question."""
+
+    table: ScoreTable
+    published: Sequence[PublishedRow]
+
+
+@dataclass(frozen=True, slots=True)
+class PlayableClip:
+    """A clip made ready for the page."""
+
+    clip: Clip
+    uri: str
+    outline: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A knob's name and value, and whether the value is not the papers'."""
+
+    name: str
+    value: str
+    is_changed: bool
+
+
+def render_page(data: ReportData) -> str:
+    """Render `data` as one self-contained HTML page."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("csn.reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=_percent, printed=_printed, significant=_significant)
+    return environment.get_template("report.html.j2").render(_contents(data))
+
+
+def _contents(data: ReportData) -> dict[str, Any]:
+    conditions = data.config.network.conditions
+    tables = score_tables(data.scores, conditions)
+    panels, legend = figures.tsne_figures(data)
+    triplets, num_left_out = _playable(data.clips)
+    return {
+        "data": data,
+        "sentence": _sentence(data),
+        "finished": _date(data.manifest.get("finished_at")),
+        "headlines": [_headline(protocol, tables, len(conditions)) for protocol in PROTOCOLS],
+        "sections": [
+            ScoreSection(table, published_rows(table.protocol, table.duration_s))
+            for table in tables
+        ],
+        "has_whole": any(ALL in table.columns for table in tables),
+        "leaks": [figures.leak_figure(m) for m in leak_matrices(data.scores, conditions)],
+        "training": figures.training_figures(data),
+        "panels": panels,
+        "legend": legend,
+        "triplets": triplets,
+        "num_left_out": num_left_out,
+        "rejects": data.rejects.slice(0, MAX_REJECTS).to_pylist(),
+        "settings": _settings(data.config),
+        "origins": _flattened(data.manifest),
+        "protocols": PROTOCOLS,
+        "system_names": SYSTEM_NAMES,
+        "colours": plots.CONDITION_COLOURS,
+        "citations": CITATIONS,
+        "total_seconds": sum(stage.seconds for stage in data.stages),
+    }
+
+
+def _sentence(data: ReportData) -> str:
+    """Say in one sentence what was run."""
+    network, num_epochs = data.config.network, len(data.history)
+    deeds = []
+    if num_epochs:
+        deeds.append(f"trained for {num_epochs} epoch{'s' if num_epochs > 1 else ''}")
+    if num_epochs and data.best_epoch is not None:
+        deeds.append(f"epoch {data.best_epoch} kept")
+    if data.scores.num_rows:
+        deeds.append(f"scored on the {data.config.evaluation.split} split")
+    *first, last = network.conditions
+    parts = f"each of {', '.join(first)} and {last}" if first else last
+    return (
+        f"A conditional similarity network with a subspace of {network.subspace_dim} dimensions "
+        f"for {parts}, on {data.config.corpus.name}{': ' if deeds else ''}{', '.join(deeds)}."
+    )
+
+
+def _date(moment: object) -> str:
+    """Day and time of an ISO 8601 text or a datetime; empty for anything else."""
+    try:
+        when = datetime.fromisoformat(str(moment))
+    except ValueError:
+        return ""
+    return f"{when.day} {when:%B %Y, %H:%M %Z}".strip()
+
+
+def _headline(protocol: str, tables: Sequence[ScoreTable], num_conditions: int) -> Headline:
+    means: dict[float, float] = {}
+    found: ScoreTable | None = None
+    for table in tables:
+        row = table.row(SYSTEM)
+        if table.protocol == protocol and row is not None and row.mean is not None:
+            means[table.duration_s] = row.mean
+            found = table
+    if found is None:
+        return Headline(protocol, None, None, 0, num_conditions, None, None, ())
+    own, untrained = found.row(SYSTEM), found.row("untrained")
+    return Headline(
+        protocol=protocol,
+        duration_s=found.duration_s,
+        mean=own.mean if own else None,
+        num_in_mean=own.num_in_mean if own else 0,
+        num_conditions=num_conditions,
+        untrained=untrained.mean if untrained else None,
+        chance=found.mean_chance,
+        other_lengths=tuple((s, mean) for s, mean in means.items() if s != found.duration_s),
+    )
+
+
+def _playable(clips: Sequence[Clip]) -> tuple[list[tuple[str, list[PlayableClip]]], int]:
+    """Encode clips, whole triplets only, until the budget is spent; also count those left out."""
+    triplets: list[tuple[str, list[PlayableClip]]] = []
+    num_left_out = spent = 0
+    for title, group in groupby(clips, key=lambda clip: clip.title):
+        playable = [
+            PlayableClip(
+                clip,
+                audio_uri(clip.waveform, clip.sample_rate_hz),
+                waveform_path(clip.waveform),
+                plots.condition_colour(clip.condition),
+            )
+            for clip in group
+        ]
+        size = sum(len(clip.uri) for clip in playable)
+        if spent + size > MAX_AUDIO_CHARS:
+            num_left_out += len(playable)
+        else:
+            spent += size
+            triplets.append((title, playable))
+    return triplets, num_left_out
+
+
+def _settings(config: ExperimentConfig) -> list[tuple[str, list[Setting]]]:
+    """Every knob by section, those of the experiment itself first."""
+    defaults = _flattened(dataclasses.asdict(ExperimentConfig(name=config.name)))
+    sections: dict[str, list[Setting]] = {"experiment": []}
+    for name, value in _flattened(dataclasses.asdict(config)).items():
+        section, _, knob = name.partition(".")
+        if not knob:
+            section, knob = "experiment", name
+        changed = defaults.get(name) != value
+        sections.setdefault(section, []).append(Setting(knob, value, changed))
+    return list(sections.items())
+
+
+def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested mappings as ``outer.inner`` and text."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flattened(value, f"{prefix}{key}.")
+        elif isinstance(value, list | tuple):
+            flat[f"{prefix}{key}"] = ", ".join(str(entry) for entry in value)
+        else:
+            flat[f"{prefix}{key}"] = "none" if value is None else str(value) or MISSING
+    return flat
+
+
+def _percent(share: float | None) -> str:
+    return MISSING if share is None or math.isnan(share) else f"{100 * share:.1f}"
+
+
+def _printed(percent: float | None) -> str:
+    """One decimal of a published number, rounded as on paper: 79.35 is 79.4."""
+    if percent is None:
+        return MISSING
+    return str(Decimal(str(percent)).quantize(Decimal("0.1"), ROUND_HALF_UP))
+
+
+def _significant(number: float | None) -> str:
+    """Three significant digits, without an exponent, thousands set apart."""
+    if number is None or not math.isfinite(number):
+        return MISSING
+    if number == 0:
+        return "0"
+    decimals = max(0, 2 - math.floor(math.log10(abs(number))))
+    return f"{number:,.{decimals}f}"

@@ -1,0 +1,186 @@
+"""Scores arranged in tables: rows are systems, columns conditions.
+
+Conventions
+-----------
+Accuracies are shares in 0..1. A cell that was not scored is absent from its row, never a zero. In
+P2 a cell asks the subspace of the instrument whose track is the right answer. The column `ALL`
+asks the whole embedding; it is no part of the mean.
+"""
+
+import math
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from typing import TypeGuard
+
+import numpy as np
+import pyarrow as pa
+
+from csn.conditions import INSTRUMENTS
+from csn.evaluation.scores import ALL
+
+SYSTEM = "csn"
+"""Name under which the network of the run itself is scored."""
+SYSTEMS = (SYSTEM, "untrained", "mean_mel")
+"""Systems in the order of their rows; others follow by name."""
+PROTOCOLS = {"music_id": "P1, music ID", "pseudo_mix_id": "P2, pseudo-mix ID"}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One score and its 95 % interval."""
+
+    accuracy: float
+    low: float
+    high: float
+    chance: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """One system's scores by condition; the mean is over those instruments that were scored."""
+
+    system: str
+    cells: Mapping[str, Cell]
+    mean: float | None
+    num_in_mean: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTable:
+    """All systems under one protocol and segment length."""
+
+    protocol: str
+    duration_s: float
+    columns: tuple[str, ...]
+    rows: tuple[ScoreRow, ...]
+    chance: Mapping[str, float]
+    mean_chance: float | None
+    best: Mapping[str, float]
+    """Highest accuracy of a column, where several systems have one."""
+    best_mean: float | None
+
+    def row(self, system: str) -> ScoreRow | None:
+        """Find the row of `system`."""
+        return next((row for row in self.rows if row.system == system), None)
+
+
+@dataclass(frozen=True, slots=True)
+class LeakMatrix:
+    """P2 accuracy of each subspace (row) for each instrument's track (column); NaN: not scored."""
+
+    duration_s: float
+    subspaces: tuple[str, ...]
+    instruments: tuple[str, ...]
+    accuracy: np.ndarray
+    chance: float | None
+
+
+def score_tables(
+    scores: pa.Table, conditions: Sequence[str] | None = None
+) -> tuple[ScoreTable, ...]:
+    """Arrange `scores` (`SCORE_SCHEMA`) in a table for each protocol and segment length.
+
+    Parameters
+    ----------
+    scores : pa.Table
+        Scores of any systems; rows without an accuracy are skipped.
+    conditions : sequence of str, optional
+        The instruments' columns; by default those that any score names.
+    """
+    rows = [row for row in scores.to_pylist() if is_number(row["accuracy"])]
+    if conditions is None:
+        named = {row[key] for row in rows for key in ("condition", "focus")}
+        conditions = [instrument for instrument in INSTRUMENTS if instrument in named]
+    protocols = _in_order({row["protocol"] for row in rows}, PROTOCOLS)
+    tables = []
+    for protocol in protocols:
+        of_protocol = [row for row in rows if row["protocol"] == protocol]
+        for duration_s in sorted({row["duration_s"] for row in of_protocol}):
+            alike = [row for row in of_protocol if row["duration_s"] == duration_s]
+            tables.append(_score_table(protocol, duration_s, tuple(conditions), alike))
+    return tuple(table for table in tables if table.rows)
+
+
+def _score_table(
+    protocol: str, duration_s: float, conditions: tuple[str, ...], scores: list[dict]
+) -> ScoreTable:
+    """Arrange scores of one protocol and length; the leak matrix's other pairs are left out."""
+    rows = []
+    for system in _in_order({score["system"] for score in scores}, SYSTEMS):
+        cells = {
+            score["condition"]: _cell(score)
+            for score in scores
+            if score["system"] == system
+            and score["condition"] in (*conditions, ALL)
+            and (protocol == "music_id" or score["condition"] == score["focus"])
+        }
+        scored = [cells[name].accuracy for name in conditions if name in cells]
+        mean = float(np.mean(scored)) if scored else None
+        rows.append(ScoreRow(system, cells, mean, len(scored)))
+    rows = [row for row in rows if row.cells]
+    has_all = any(ALL in row.cells for row in rows)
+    columns = (*conditions, ALL) if has_all else conditions
+    by_column = {name: [row.cells[name] for row in rows if name in row.cells] for name in columns}
+    chance = {name: cells[0].chance for name, cells in by_column.items() if cells}
+    chances = [chance[name] for name in conditions if is_number(chance.get(name))]
+    best = {name: _highest([cell.accuracy for cell in cells]) for name, cells in by_column.items()}
+    return ScoreTable(
+        protocol=protocol,
+        duration_s=duration_s,
+        columns=columns,
+        rows=tuple(rows),
+        chance=chance,
+        mean_chance=float(np.mean(chances)) if chances else None,
+        best={name: value for name, value in best.items() if value is not None},
+        best_mean=_highest([row.mean for row in rows if row.num_in_mean == len(conditions)]),
+    )
+
+
+def _cell(score: Mapping) -> Cell:
+    low, high, chance = (
+        float(score[key]) if is_number(score[key]) else math.nan
+        for key in ("low", "high", "chance")
+    )
+    return Cell(float(score["accuracy"]), low, high, chance)
+
+
+def _highest(values: Sequence[float | None]) -> float | None:
+    numbers = [value for value in values if value is not None]
+    return max(numbers) if len(numbers) > 1 else None
+
+
+def _in_order(names: Collection[str], order: Iterable[str]) -> list[str]:
+    known = [name for name in order if name in names]
+    return [*known, *sorted(set(names) - set(known))]
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether `value` is a finite number."""
+    return isinstance(value, Real) and math.isfinite(value)
+
+
+def leak_matrices(
+    scores: pa.Table, conditions: Sequence[str] = INSTRUMENTS, system: str = SYSTEM
+) -> tuple[LeakMatrix, ...]:
+    """P2 of `system` for all pairs of subspace and instrument, one matrix a segment length."""
+    rows = [
+        row
+        for row in scores.to_pylist()
+        if (row["protocol"], row["system"]) == ("pseudo_mix_id", system)
+        and row["condition"] in conditions
+        and row["focus"] in conditions
+        and is_number(row["accuracy"])
+    ]
+    matrices = []
+    for duration_s in sorted({row["duration_s"] for row in rows}):
+        accuracy = np.full((len(conditions), len(conditions)), math.nan)
+        alike = [row for row in rows if row["duration_s"] == duration_s]
+        for row in alike:
+            place = conditions.index(row["condition"]), conditions.index(row["focus"])
+            accuracy[place] = row["accuracy"]
+        chances = [row["chance"] for row in alike if is_number(row["chance"])]
+        names = tuple(conditions)
+        chance = float(np.mean(chances)) if chances else None
+        matrices.append(LeakMatrix(duration_s, names, names, accuracy, chance))
+    return tuple(matrices)

@@ -1,0 +1,118 @@
+"""Tables as text, for the terminal.
+
+Conventions
+-----------
+Accuracies in per cent with the bounds of their 95 % interval: ``73.1 [68.0–77.9]``. Rows are
+systems, columns instruments; a mean over fewer than all of them says over how many.
+"""
+
+import math
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from csn.evaluation.scores import ALL
+from csn.reports.data import Stage
+from csn.reports.score_tables import PROTOCOLS, Cell, ScoreRow, ScoreTable, score_tables
+
+MAX_WIDTH = 109
+MAX_NAME_WIDTH = 9
+MISSING = "-"
+TO = "\N{EN DASH}"
+MORE = "\N{HORIZONTAL ELLIPSIS}"
+
+
+def score_text(scores: pa.Table) -> str:
+    """`scores` (`SCORE_SCHEMA`) as text for a terminal, at most 109 columns wide."""
+    tables = score_tables(scores)
+    if not tables:
+        return "no scores"
+    return "\n\n".join(_table_text(table) for table in tables)
+
+
+def _table_text(table: ScoreTable) -> str:
+    title = PROTOCOLS.get(table.protocol, table.protocol)
+    conditions = [column for column in table.columns if column != ALL]
+    lines = [["", *conditions, "mean"]]
+    lines += [
+        [
+            _name_text(row),
+            *(_cell_text(row.cells.get(name)) for name in conditions),
+            _mean_text(row, len(conditions)),
+        ]
+        for row in table.rows
+    ]
+    chance = [_without_interval(_percent(table.chance.get(name))) for name in conditions]
+    lines.append(["chance", *chance, _percent(table.mean_chance)])
+    text = f"{title}, {table.duration_s:g} s segments: % right [95 % interval]\n{_aligned(lines)}"
+    whole = [
+        f"{row.system} {_cell_text(row.cells[ALL]).rstrip()}"
+        for row in table.rows
+        if ALL in row.cells
+    ]
+    return f"{text}\nwhole embedding: {', '.join(whole)}" if whole else text
+
+
+def _name_text(row: ScoreRow) -> str:
+    name = row.system
+    return name if len(name) <= MAX_NAME_WIDTH else f"{name[: MAX_NAME_WIDTH - 1]}{MORE}"
+
+
+def _mean_text(row: ScoreRow, num_conditions: int) -> str:
+    text = _percent(row.mean)
+    return text if row.num_in_mean in (0, num_conditions) else f"{text} ({row.num_in_mean})"
+
+
+def _percent(share: float | None) -> str:
+    return MISSING if share is None or math.isnan(share) else f"{100 * share:.1f}"
+
+
+def _cell_text(cell: Cell | None) -> str:
+    """``73.1 [68.0–77.9]``; a bound of 100 loses its decimal, which keeps cells of one width."""
+    if cell is None:
+        return _without_interval(MISSING)
+    if math.isnan(cell.low) or math.isnan(cell.high):
+        return _without_interval(_percent(cell.accuracy))
+    low, high = (_percent(bound).replace("100.0", "100") for bound in (cell.low, cell.high))
+    return f"{_percent(cell.accuracy)} [{low:>4}{TO}{high:>4}]"
+
+
+def _without_interval(text: str) -> str:
+    """Keep the place of an interval free, so that accuracies stand below each other."""
+    return text + " " * len(" [68.0-77.9]")
+
+
+def _aligned(lines: list[list[str]]) -> str:
+    """Pad columns to their widest entry: the first to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= MAX_WIDTH else " "
+    padded = (
+        [
+            entry.ljust(width) if place == 0 else entry.rjust(width)
+            for place, (entry, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        for line in lines
+    )
+    return "\n".join(gap.join(entries).rstrip() for entries in padded)
+
+
+def stage_text(stages: Sequence[Stage]) -> str:
+    """Time and throughput of `stages` as text for a terminal."""
+    if not stages:
+        return "no stages"
+    lines = [["stage", "seconds", "audio hours", "audio hours/s"]]
+    for stage in stages:
+        hours, rate = stage.audio_hours, stage.audio_hours_per_second
+        lines.append(
+            [
+                stage.name,
+                f"{stage.seconds:.1f}",
+                MISSING if hours is None else f"{hours:.2f}",
+                MISSING if rate is None else f"{rate:.3g}",
+            ]
+        )
+    details = ["", *(stage.detail for stage in stages)]
+    rows = _aligned(lines).split("\n")
+    return "\n".join(
+        f"{row}  {detail}".rstrip() for row, detail in zip(rows, details, strict=True)
+    )

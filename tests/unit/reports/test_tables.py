@@ -1,0 +1,59 @@
+from csn.conditions import INSTRUMENTS
+from csn.evaluation.scores import ALL
+from csn.reports.data import Stage
+from csn.reports.tables import score_text, stage_text
+
+
+def test_scores_read_as_a_table(score, table):
+    rows = [
+        score("music_id", "csn", "drums", 0.731, low=0.68, high=0.779),
+        score("music_id", "csn", "bass", 0.091, low=0.05, high=0.132),
+        score("music_id", "csn", ALL, 1.0, low=0.98, high=1.0),
+        score("music_id", "untrained", "drums", 0.4, low=0.3, high=0.5),
+    ]
+    assert score_text(table(rows)).splitlines() == [
+        "P1, music ID, 3 s segments: % right [95 % interval]",
+        "                      drums              bass      mean",
+        "csn        73.1 [68.0–77.9]   9.1 [ 5.0–13.2]      41.1",  # noqa: RUF001
+        "untrained  40.0 [30.0–50.0]     -              40.0 (1)",  # noqa: RUF001
+        "chance     10.0              10.0                  10.0",
+        "whole embedding: csn 100.0 [98.0– 100]",  # noqa: RUF001
+    ]
+
+
+def test_scores_stay_narrow_at_the_widest(score, table):
+    rows = [
+        score(protocol, system, condition, accuracy)
+        for protocol in ("music_id", "pseudo_mix_id")
+        for system, accuracy in (("csn", 1.0), ("a_baseline_with_a_very_long_name", 0.999))
+        for condition in INSTRUMENTS
+    ]
+    rows += [score("music_id", "partial", condition, 1.0) for condition in INSTRUMENTS[1:]]
+    text = score_text(table(rows))
+    assert max(map(len, text.splitlines())) < 110
+    assert text.count("100.0 [95.0– 100]") == 3 * len(INSTRUMENTS) - 1  # noqa: RUF001
+
+
+def test_a_score_without_an_interval_stands_alone(score, table):
+    text = score_text(table([score("music_id", "csn", "drums", 0.5, low=None, high=None)]))
+    assert "csn     50.0" in text
+    assert "nan" not in text
+
+
+def test_no_scores_and_no_stages_are_said(table):
+    assert score_text(table([])) == "no scores"
+    assert stage_text([]) == "no stages"
+
+
+def test_stages_read_as_a_table():
+    stages = [
+        Stage("train", 100.0, 50.0, "20 epochs"),
+        Stage("evaluate", 9.44),
+        Stage("x", 0.0, 1.0),
+    ]
+    assert stage_text(stages).splitlines() == [
+        "stage     seconds  audio hours  audio hours/s",
+        "train       100.0        50.00            0.5  20 epochs",
+        "evaluate      9.4            -              -",
+        "x             0.0         1.00              -",
+    ]
