@@ -52,6 +52,10 @@ class GeneratedConfig(_Strict):
             count = getattr(self, f"num_{split}_tracks")
             _check(count >= 0, f"corpus.generated.num_{split}_tracks={count} must not be negative")
         _check(
+            self.sample_rate_hz >= 8_000,
+            f"corpus.generated.sample_rate_hz={self.sample_rate_hz} must be at least 8000",
+        )
+        _check(
             self.duration_s >= 5,
             f"corpus.generated.duration_s={self.duration_s} must be at least 5",
         )

@@ -161,7 +161,8 @@ def prepare_one(location: TrackLocation, config: ExperimentConfig) -> dict[str, 
         track, rejects = slakh.read_track(
             location,
             config.corpus.name,
-            exclude_known_faults=config.corpus.exclude_known_faults,
+            # The list goes by Slakh's track numbers, which a composed corpus has too.
+            exclude_known_faults=config.corpus.exclude_known_faults and bool(config.corpus.uri),
         )
         prepared = prepare_track(track, config.audio)
     except CorpusError as error:
