@@ -1,0 +1,36 @@
+"""Every knob of an experiment; the defaults are the papers'.
+
+Conventions
+-----------
+Frozen dataclasses whose fields' docstrings are the ``--help`` texts. ``__post_init__`` checks and
+never changes. Values that a paper leaves open and a
+follow-up's public code fills in are marked [LAB].
+"""
+
+from csn.config.data import AudioConfig, CorpusConfig, GeneratedConfig, TripletConfig
+from csn.config.experiment import ExperimentConfig, from_json, to_json
+from csn.config.learning import (
+    FrontendConfig,
+    LossConfig,
+    NetworkConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
+from csn.config.running import EvaluationConfig, WorkerConfig
+
+__all__ = [
+    "AudioConfig",
+    "CorpusConfig",
+    "EvaluationConfig",
+    "ExperimentConfig",
+    "FrontendConfig",
+    "GeneratedConfig",
+    "LossConfig",
+    "NetworkConfig",
+    "OptimizerConfig",
+    "TrainingConfig",
+    "TripletConfig",
+    "WorkerConfig",
+    "from_json",
+    "to_json",
+]

@@ -1,0 +1,164 @@
+"""Knobs of the data: which corpus, how its audio is read, which triplets are drawn."""
+
+from dataclasses import dataclass, field
+
+from csn.config.checks import Strict, check
+from csn.records import SPLITS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeneratedConfig(Strict):
+    """Size of a corpus that we compose and render ourselves."""
+
+    num_train_tracks: int = 72
+    """Pieces in the train split."""
+    num_validation_tracks: int = 12
+    """Pieces in the validation split."""
+    num_test_tracks: int = 20
+    """Pieces in the test split."""
+    duration_s: float = 60.0
+    """About how long a piece is."""
+    sample_rate_hz: int = 16_000
+    """Rate at which stems are rendered and written."""
+    seed: int = 0
+    """Seed of the composer; the same seed writes the same corpus."""
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            count = getattr(self, f"num_{split}_tracks")
+            check(count >= 0, f"corpus.generated.num_{split}_tracks={count} must not be negative")
+        check(
+            self.sample_rate_hz >= 8_000,
+            f"corpus.generated.sample_rate_hz={self.sample_rate_hz} must be at least 8000",
+        )
+        check(
+            self.duration_s >= 5,
+            f"corpus.generated.duration_s={self.duration_s} must be at least 5",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CorpusConfig(Strict):
+    """Which tracks there are and where they lie."""
+
+    name: str = "slakh2100-redux"
+    """Name of the corpus; part of the folder names of all that is made from it."""
+    uri: str = ""
+    """Folder or s3:// URI of the corpus in Slakh's layout; empty: compose one under the root."""
+    generated: GeneratedConfig = field(default_factory=GeneratedConfig)
+    """Size of the composed corpus; not looked at when `uri` is given."""
+    num_train_tracks: int | None = None
+    """Use only the first so many tracks of the train split ([H24]: 1,200; teachers 200)."""
+    num_validation_tracks: int | None = None
+    """Use only the first so many tracks of the validation split."""
+    num_test_tracks: int | None = None
+    """Use only the first so many tracks of the test split."""
+    max_reject_fraction: float = 0.01
+    """Fail when more than this share of the tracks cannot be read."""
+    exclude_known_faults: bool = True
+    """Leave out the stems of Slakh2100 that are known to be noise or to miss notes."""
+
+    def __post_init__(self) -> None:
+        check(
+            bool(self.name) and "/" not in self.name,
+            f"corpus.name={self.name!r} must be a name without '/'",
+        )
+        check(
+            0 <= self.max_reject_fraction <= 1,
+            f"corpus.max_reject_fraction={self.max_reject_fraction} must be between 0 and 1",
+        )
+        for split in SPLITS:
+            count = self.num_tracks(split)
+            check(
+                count is None or count > 0,
+                f"corpus.num_{split}_tracks={count} must be positive, or none for all",
+            )
+
+    def num_tracks(self, split: str) -> int | None:
+        """How many tracks of `split` to use; none: all."""
+        limits: dict[str, int | None] = {
+            "train": self.num_train_tracks,
+            "validation": self.num_validation_tracks,
+            "test": self.num_test_tracks,
+        }
+        return limits.get(split)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AudioConfig(Strict):
+    """How audio is decoded, aligned and called silent."""
+
+    sample_rate_hz: int = 44_100
+    """Rate of the prepared parts; sources of another rate are resampled [LAB]."""
+    segment_s: float = 3.0
+    """Length of a training segment ([H22] 4.1, [H24] 4.1)."""
+    level_hop_s: float = 0.25
+    """Grid on which levels are measured and windows start; must divide `segment_s`."""
+    silence_db: float = -40.0
+    """A segment is silent below this mean power (dB of full scale; [H24]'s author: 1e-4)."""
+    flat_db: float = -90.0
+    """A segment is silent also when one quarter of it lies below this power [LAB]."""
+    onset_db: float = -40.0
+    """The piece begins at its first sample above this level below the mix's peak."""
+    max_track_s: float = 900.0
+    """Longer tracks are read up to here, which bounds the memory a worker needs."""
+    max_length_difference_s: float = 1.0
+    """Stems of a track may differ by so much (padded, with a warning), not by more."""
+
+    def __post_init__(self) -> None:
+        check(
+            self.sample_rate_hz >= 8_000,
+            f"audio.sample_rate_hz={self.sample_rate_hz} must be at least 8000",
+        )
+        check(self.segment_s > 0, f"audio.segment_s={self.segment_s} must be positive")
+        frames = self.segment_s / self.level_hop_s if self.level_hop_s > 0 else 0.5
+        check(
+            abs(frames - round(frames)) < 1e-9 and round(frames) % 4 == 0,
+            f"audio.level_hop_s={self.level_hop_s} must divide a quarter of "
+            f"audio.segment_s={self.segment_s}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TripletConfig(Strict):
+    """Which triplets are drawn."""
+
+    num_triplets: int = 20_000
+    """Triplets of an epoch, interchanged ones counted ([H24] 4.1)."""
+    interchanged: bool = True
+    """Use each three mixes a second time, swapped, under another condition ([H24] 3.1.2)."""
+    num_plans: int = 1
+    """Different plans that epochs cycle through; the papers train on one."""
+    hop_s: float = 1.5
+    """Grid of window starts: 50 % overlap of 3 s ([H22] 4.1); a multiple of audio.level_hop_s."""
+    max_segments_per_track: int | None = 40
+    """Windows are drawn from a track's first so many non-silent segments ([H22] 4.1)."""
+    min_gap_s: float = 3.0
+    """Silence in time between two windows of one part that count as alike; ours never overlap."""
+    tempo_group_bpm: float = 2.0
+    """Width of a tempo group; only tracks of one group meet."""
+    min_group_tracks: int = 4
+    """Smaller groups join their nearest neighbour, or are left out."""
+    max_merge_bpm: float = 2.0
+    """How far apart a small group and the one it joins may be."""
+    min_tempo_stability: float = 0.9
+    """Tracks whose tempo holds for a smaller share of their length meet no others."""
+
+    def __post_init__(self) -> None:
+        check(
+            self.num_triplets >= 1, f"triplets.num_triplets={self.num_triplets} must be positive"
+        )
+        check(self.num_plans >= 1, f"triplets.num_plans={self.num_plans} must be positive")
+        check(
+            self.tempo_group_bpm > 0,
+            f"triplets.tempo_group_bpm={self.tempo_group_bpm} must be positive",
+        )
+        check(
+            self.min_group_tracks >= 4,
+            f"triplets.min_group_tracks={self.min_group_tracks}: a triplet needs four tracks",
+        )
+
+    @property
+    def num_rows(self) -> int:
+        """Plan rows of one epoch: a row is three mixes, which serve one or two triplets."""
+        return -(-self.num_triplets // 2) if self.interchanged else self.num_triplets

@@ -1,0 +1,94 @@
+"""One experiment, whole, and its form as JSON."""
+
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from csn.config.checks import Strict, check
+from csn.config.data import AudioConfig, CorpusConfig, TripletConfig
+from csn.config.learning import (
+    FrontendConfig,
+    LossConfig,
+    NetworkConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
+from csn.config.running import EvaluationConfig, WorkerConfig
+from csn.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExperimentConfig(Strict):
+    """One experiment, whole."""
+
+    name: str
+    """Name of the experiment, and of its folder under the root."""
+    root: str = "csn-data"
+    """Folder or s3:// URI under which everything lands."""
+    on_existing: Literal["error", "skip", "overwrite"] = "skip"
+    """What to do where a finished result stands: refuse, keep it, or make it again."""
+    seed: int = 0
+    """Seed of all chance in planning, training and resampling."""
+    corpus: CorpusConfig = field(default_factory=CorpusConfig)
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    triplets: TripletConfig = field(default_factory=TripletConfig)
+    frontend: FrontendConfig = field(default_factory=FrontendConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    workers: WorkerConfig = field(default_factory=WorkerConfig)
+
+    def __post_init__(self) -> None:
+        check(
+            bool(self.name) and "/" not in self.name,
+            f"name={self.name!r} must be a name without '/'",
+        )
+        check(bool(self.root), "root must be a folder or an s3:// URI, not empty")
+        hops = self.triplets.hop_s / self.audio.level_hop_s
+        check(
+            hops >= 1 and abs(hops - round(hops)) < 1e-9,
+            f"triplets.hop_s={self.triplets.hop_s} must be a multiple of "
+            f"audio.level_hop_s={self.audio.level_hop_s}",
+        )
+        check(
+            self.triplets.num_rows >= self.training.batch_size,
+            f"training.batch_size={self.training.batch_size} is larger than the "
+            f"{self.triplets.num_rows} plan rows of an epoch",
+        )
+        check(
+            self.training.batch_size % self.workers.num_train_workers == 0,
+            f"training.batch_size={self.training.batch_size} must be a multiple of "
+            f"workers.num_train_workers={self.workers.num_train_workers}",
+        )
+        check(
+            self.frontend.window <= self.audio.segment_s * self.audio.sample_rate_hz,
+            f"frontend.window={self.frontend.window} is longer than a segment",
+        )
+
+
+@cache
+def _adapter() -> Any:  # a TypeAdapter; beartype takes its name for no type
+    return TypeAdapter(ExperimentConfig)
+
+
+def to_json(config: ExperimentConfig) -> str:
+    """`config` as JSON text; `from_json` gives an equal one back."""
+    return _adapter().dump_json(config, indent=2).decode()
+
+
+def from_json(text: str | bytes) -> ExperimentConfig:
+    """Read what `to_json` wrote, strictly; ConfigError names every field that does not fit."""
+    try:
+        return _adapter().validate_json(text, strict=True)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'config'}: {fault['msg']}"
+            for fault in error.errors(include_url=False)
+        )
+        raise ConfigError(
+            f"not a configuration of this version: {faults}; was it written by another version?"
+        ) from error

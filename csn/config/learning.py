@@ -1,0 +1,127 @@
+"""Knobs of the learning: front end, network, loss, optimizer, epochs."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from csn.conditions import INSTRUMENTS, SubspaceLayout
+from csn.config.checks import Strict, check
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FrontendConfig(Strict):
+    """From waveform to log-mel spectrogram [LAB]."""
+
+    window: int = 2048
+    """STFT window, in samples ([H22] 4.1)."""
+    hop: int = 512
+    """STFT hop, in samples ([H22] 4.1)."""
+    num_mels: int = 259
+    """Slaney mel bands; 259 make 3 s at 44.1 kHz a square."""
+    floor: float = 1e-5
+    """Magnitudes are clamped here before 20 log10."""
+    standardise: bool = False
+    """Subtract each example's mean and divide by its deviation."""
+
+    def __post_init__(self) -> None:
+        check(
+            0 < self.hop <= self.window,
+            f"frontend.hop={self.hop} must be positive and at most frontend.window={self.window}",
+        )
+        check(self.num_mels >= 8, f"frontend.num_mels={self.num_mels} must be at least 8")
+        check(self.floor > 0, f"frontend.floor={self.floor} must be positive")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkConfig(Strict):
+    """The conditional similarity network."""
+
+    encoder: Literal["unet", "strided"] = "unet"
+    """``unet``: encoder half of a U-Net ([H24] Fig. 4); ``strided``: 5x5 convolutions [LAB]."""
+    channels: tuple[int, ...] = (32, 64, 128, 256, 512)
+    """Channels of the encoder's blocks (the strided one's: 16 32 64 128 256 640) [LAB]."""
+    pooling: Literal["mean", "mean_std"] = "mean"
+    """Over time: the papers' mean, or mean and standard deviation together."""
+    conditions: tuple[str, ...] = INSTRUMENTS
+    """What the subspaces stand for, in order."""
+    subspace_dim: int = 128
+    """Dimensions of one subspace ([H24] 4.1)."""
+
+    def __post_init__(self) -> None:
+        check(
+            len(self.channels) >= 2 and min(self.channels) > 0,
+            f"network.channels={self.channels} must be two or more positive numbers",
+        )
+        unknown = [name for name in self.conditions if name not in INSTRUMENTS]
+        check(
+            not unknown,
+            f"network.conditions names {', '.join(unknown)}; there are {', '.join(INSTRUMENTS)}",
+        )
+        self.layout  # noqa: B018  the layout makes its own checks
+
+    @property
+    def layout(self) -> SubspaceLayout:
+        """Conditions and the dimensions that each owns."""
+        return SubspaceLayout(self.conditions, self.subspace_dim)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossConfig(Strict):
+    """The training loss."""
+
+    margin: float = 0.2
+    """Smallest wanted gap between negative and positive distance ([H22] 4.1, [H24] 4.1.4)."""
+
+    def __post_init__(self) -> None:
+        check(self.margin > 0, f"loss.margin={self.margin} must be positive")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimizerConfig(Strict):
+    """Adam without weight decay [LAB]."""
+
+    learning_rate: float = 1e-4
+    """Step size ([LAB]: 1e-4 or 5e-5 for triplets)."""
+    decay_fraction: float = 0.0
+    """The last share of the steps, over which the step size falls."""
+    final_ratio: float = 0.02
+    """What the step size has fallen to at the end, as a share of `learning_rate`."""
+
+    def __post_init__(self) -> None:
+        check(
+            self.learning_rate > 0,
+            f"optimizer.learning_rate={self.learning_rate} must be positive",
+        )
+        check(
+            0 <= self.decay_fraction <= 1,
+            f"optimizer.decay_fraction={self.decay_fraction} must be between 0 and 1",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingConfig(Strict):
+    """How long to train, and when to stop."""
+
+    num_epochs: int = 400
+    """Passes over a plan ([H24] 4.1)."""
+    batch_size: int = 64
+    """Plan rows (three mixes each) of one step, over all workers together ([H24] 4.1)."""
+    patience: int | None = 40
+    """Stop after so many validations without a better P2; none: never."""
+    validate_every: int = 1
+    """Validate after every so many epochs, and after the last."""
+    validation_segments: int = 8
+    """At most so many segments of each mix are embedded in a validation."""
+    validation_duration_s: float = 3.0
+    """Length of the segments of validation; a whole number of seconds."""
+    bf16: bool = True
+    """Run the encoder in bfloat16 where the device is a GPU."""
+
+    def __post_init__(self) -> None:
+        for name in ("num_epochs", "batch_size", "validate_every", "validation_segments"):
+            check(
+                getattr(self, name) >= 1, f"training.{name}={getattr(self, name)} must be positive"
+            )
+        check(
+            self.patience is None or self.patience >= 1,
+            f"training.patience={self.patience} must be positive, or none",
+        )

@@ -1,0 +1,66 @@
+"""Knobs of the scoring, and of what the cluster gives to each stage."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from csn.config.checks import Strict, check
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationConfig(Strict):
+    """P1 and P2 of [H24] 4.2."""
+
+    split: Literal["train", "validation", "test"] = "test"
+    """Split that is embedded and scored."""
+    checkpoint_uri: str = ""
+    """Folder of the network to embed with; empty: the experiment's best."""
+    k: int = 5
+    """Neighbours that vote."""
+    durations_s: tuple[float, ...] = (3.0, 10.0)
+    """Segment lengths, each without overlap."""
+    num_focus_tracks: int = 10
+    """P2: tracks whose part is asked for, for each instrument."""
+    num_versions: int = 4
+    """P2: mixes of each such track; the original is one of them [LAB]."""
+    min_sounding_share: float = 0.1
+    """Tracks that keep a smaller share of their segments without silence are left out."""
+    num_resamples: int = 1000
+    """Resamples of the track ids for the 95 % interval."""
+    baselines: tuple[Literal["untrained", "mean_mel"], ...] = ("untrained", "mean_mel")
+    """Systems scored beside ours, on the same mixes."""
+
+    def __post_init__(self) -> None:
+        check(self.k >= 1, f"evaluation.k={self.k} must be positive")
+        check(
+            self.num_versions >= 2,
+            f"evaluation.num_versions={self.num_versions}: P2 needs another version to find",
+        )
+        check(bool(self.durations_s), "evaluation.durations_s must name at least one length")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerConfig(Strict):
+    """What the cluster gives to each stage."""
+
+    num_train_workers: int = 1
+    """Ranks of distributed data-parallel training."""
+    use_gpu: bool = False
+    """Give a GPU to each train and embed worker."""
+    cpus_per_train_worker: float = 1.0
+    """CPUs that a train worker reserves; what is left of the cluster reads and renders."""
+    threads_per_train_worker: int | None = None
+    """Torch threads of a train worker; none: as many as the CPUs it reserves."""
+    num_embed_workers: int | None = None
+    """Actors that embed; none: one a GPU, or one a free CPU."""
+    max_failures: int = 2
+    """How often training goes on after a worker died."""
+
+    def __post_init__(self) -> None:
+        check(
+            self.num_train_workers >= 1,
+            f"workers.num_train_workers={self.num_train_workers} must be positive",
+        )
+        check(
+            self.cpus_per_train_worker > 0,
+            f"workers.cpus_per_train_worker={self.cpus_per_train_worker} must be positive",
+        )
