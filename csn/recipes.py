@@ -13,6 +13,7 @@ from csn.config import (
     OptimizerConfig,
     TrainingConfig,
     TripletConfig,
+    WorkerConfig,
 )
 
 
@@ -31,6 +32,7 @@ def demo() -> ExperimentConfig:
         ),
         optimizer=OptimizerConfig(learning_rate=2e-3, decay_fraction=0.3),
         training=TrainingConfig(num_epochs=20, patience=None),
+        workers=WorkerConfig(threads_per_train_worker=2),
     )
 
 

@@ -43,11 +43,6 @@ class Bank:
         return render(mixes, self.parts_of(mixes), round(duration_s * self.sample_rate_hz))
 
 
-@ray.remote(num_cpus=RENDER_CPUS, max_retries=3)
-def _load(uri: str, horizon_s: float | None) -> Parts:
-    return load_parts(uri, horizon_s)
-
-
 def load_parts(uri: str, horizon_s: float | None = None) -> Parts:
     """Read a prepared track's parts, up to `horizon_s` seconds."""
     columns = ["sample_rate_hz", "pcm_scale", *(f"pcm_{part}" for part in INSTRUMENTS)]
@@ -61,6 +56,9 @@ def load_parts(uri: str, horizon_s: float | None = None) -> Parts:
             # A copy, so that the object holds the samples up to the end and not the file.
             pcm[part] = np.frombuffer(cell.as_buffer(), "<i2")[:end].copy()
     return Parts(pcm, table["pcm_scale"][0].as_py(), rate)
+
+
+_load = ray.remote(num_cpus=RENDER_CPUS, max_retries=3)(load_parts)
 
 
 def load_bank(

@@ -11,8 +11,9 @@ whole files only, and the same command goes on with the tracks that are missing.
 
 import logging
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import pyarrow as pa
 import ray.data
@@ -20,7 +21,7 @@ import ray.data
 from csn import storage
 from csn.audio.parts import PreparedTrack, prepare_track
 from csn.conditions import INSTRUMENTS
-from csn.config import CorpusConfig, ExperimentConfig
+from csn.config import CorpusConfig, ExperimentConfig, GeneratedConfig
 from csn.corpora import generated, slakh
 from csn.distributed.progress import Stages
 from csn.errors import CorpusError
@@ -46,18 +47,18 @@ def compose(config: ExperimentConfig, stages: Stages) -> None:
         log.info("compose: all %s tracks are in %s", len(pieces), corpus_uri)
         return
     settings = config.corpus.generated
-    by_id = {piece.track_id: piece for piece in missing}
-
-    def write(block: pa.Table) -> pa.Table:
-        for track_id in block["track_id"].to_pylist():
-            generated.write_track(by_id[track_id], settings, corpus_uri)
-        return block
-
+    rows = [asdict(piece) for piece in missing]
     with stages.stage("compose", len(missing), "tracks") as counter:
-        for _ in _one_task_a_row([{"track_id": piece.track_id} for piece in missing], write):
+        for _ in _one_task_a_row(rows, _write_tracks, settings=settings, corpus_uri=corpus_uri):
             counter.advance()
         counter.audio_hours = len(missing) * settings.duration_s / 3600
         counter.detail = f"{settings.sample_rate_hz} Hz, seed {settings.seed}"
+
+
+def _write_tracks(block: pa.Table, *, settings: GeneratedConfig, corpus_uri: str) -> pa.Table:
+    for row in block.to_pylist():
+        generated.write_track(generated.PieceSpec(**row), settings, corpus_uri)
+    return block
 
 
 def prepare(config: ExperimentConfig, stages: Stages) -> pa.Table:
@@ -118,18 +119,11 @@ def _prepared_ids(paths: Paths) -> set[str]:
 def _prepare_missing(
     config: ExperimentConfig, paths: Paths, missing: Sequence[TrackLocation], stages: Stages
 ) -> dict[str, str]:
-    by_id = {location.track_id: location for location in missing}
     refused: dict[str, str] = {}
     audio_s = 0.0
-
-    def run(block: pa.Table) -> pa.Table:
-        ids = block["track_id"].to_pylist()
-        return pa.Table.from_pylist(
-            [prepare_one(by_id[track_id], config) for track_id in ids], schema=OUTCOME_SCHEMA
-        )
-
+    rows = [asdict(location) for location in missing]
     with stages.stage("prepare", len(missing), "tracks") as counter:
-        for outcome in _one_task_a_row([{"track_id": key} for key in by_id], run):
+        for outcome in _one_task_a_row(rows, _prepare_tracks, config=config):
             audio_s += outcome["audio_s"]
             if outcome["reason"]:
                 refused[outcome["track_id"]] = outcome["reason"]
@@ -140,11 +134,18 @@ def _prepare_missing(
     return refused
 
 
-def _one_task_a_row(rows: list[dict], function) -> object:  # noqa: ANN001
+def _prepare_tracks(block: pa.Table, *, config: ExperimentConfig) -> pa.Table:
+    outcomes = [prepare_one(TrackLocation(**row), config) for row in block.to_pylist()]
+    return pa.Table.from_pylist(outcomes, schema=OUTCOME_SCHEMA)
+
+
+def _one_task_a_row(
+    rows: list[dict[str, Any]], function: Callable[..., pa.Table], **arguments: object
+) -> Iterator[dict[str, Any]]:
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-        function, batch_size=1, batch_format="pyarrow"
+        function, batch_size=1, batch_format="pyarrow", fn_kwargs=arguments
     )
-    return dataset.iter_rows()
+    return iter(dataset.iter_rows())
 
 
 def prepare_one(location: TrackLocation, config: ExperimentConfig) -> dict[str, object]:

@@ -56,29 +56,15 @@ def plan_triplets(
         log.info("plan: reading %s", uri)
         return storage.read_table(uri), found
     shared = ray.put(found)
-
-    def draw(block: pa.Table) -> pa.Table:
-        ids = block["id"].to_numpy()
-        tables = [
-            plan(
-                ray.get(shared),
-                (ids[ids // num_rows == index] % num_rows).tolist(),
-                plan_index=int(index),
-                seed=config.seed,
-                conditions=conditions,
-                audio=config.audio,
-                config=config.triplets,
-            )
-            for index in np.unique(ids // num_rows)
-        ]
-        return pa.concat_tables(tables)
-
     total = num_plans * num_rows
     blocks = max(1, -(-total // ROWS_PER_TASK))
     drawn: list[pa.Table] = []
     with stages.stage("plan", total, "rows") as counter:
         dataset = ray.data.range(total, override_num_blocks=blocks).map_batches(
-            draw, batch_size=None, batch_format="pyarrow"
+            _draw,
+            batch_size=None,
+            batch_format="pyarrow",
+            fn_kwargs={"found": shared, "config": config},
         )
         for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
             drawn.append(block.cast(TRIPLET_SCHEMA))
@@ -89,6 +75,26 @@ def plan_triplets(
     )
     storage.write_table(uri, rows)
     return rows, found
+
+
+def _draw(block: pa.Table, *, found: ray.ObjectRef, config: ExperimentConfig) -> pa.Table:
+    """Draw the rows that the block's numbers stand for, which run through all plans."""
+    offered = ray.get(found)
+    ids = block["id"].to_numpy()
+    num_rows = config.triplets.num_rows
+    tables = [
+        plan(
+            offered,
+            (ids[ids // num_rows == index] % num_rows).tolist(),
+            plan_index=int(index),
+            seed=config.seed,
+            conditions=config.network.conditions,
+            audio=config.audio,
+            config=config.triplets,
+        )
+        for index in np.unique(ids // num_rows)
+    ]
+    return pa.concat_tables(tables)
 
 
 def epoch_rows(

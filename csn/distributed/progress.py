@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
-import ray
-
 from csn import storage
 from csn.errors import StorageError
 from csn.reports.data import Stage
@@ -121,9 +119,8 @@ class Stages:
         return list(self._stages.values())
 
 
-@ray.remote(num_cpus=0)
 class Board:
-    """Holds the latest word of a far worker, for whoever waits for it to read."""
+    """Holds the latest word of a far worker, for whoever waits for it to read; an actor."""
 
     def __init__(self) -> None:
         self._latest: tuple[int, str] = (0, "")

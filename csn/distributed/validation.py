@@ -39,9 +39,11 @@ class ValidationSet:
     waveforms: Sequence[ray.ObjectRef]
 
 
-@ray.remote(num_cpus=RENDER_CPUS, max_retries=3)
-def _render(bank: Bank, mixes: pa.Table, duration_s: float) -> np.ndarray:
+def _rendered(bank: Bank, mixes: pa.Table, duration_s: float) -> np.ndarray:
     return bank.render(mixes_of(mixes), duration_s)
+
+
+_render = ray.remote(num_cpus=RENDER_CPUS, max_retries=3)(_rendered)
 
 
 def validation_set(config: ExperimentConfig, tracks: pa.Table) -> ValidationSet | None:
