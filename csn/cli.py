@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from csn import recipes
 from csn.config import ExperimentConfig
@@ -22,6 +23,8 @@ from csn.errors import ConfigError, CsnError, TrainingError
 log = logging.getLogger("csn")
 
 DEFAULT_RECIPE = "demo"
+
+_registry = ConstructorRegistry()
 
 
 def main(job: Callable[[ExperimentConfig], str], description: str) -> None:
@@ -78,15 +81,49 @@ def experiment(arguments: Sequence[str], description: str = "") -> ExperimentCon
                 args=rest,
                 description=description,
                 config=(tyro.conf.FlagConversionOff,),
+                use_underscores=True,
+                registry=_registry,
             )
     except SystemExit as error:
         if not error.code:
             sys.stdout.write(said.getvalue())
             raise
-        raise ConfigError(_one_line(said.getvalue(), name)) from error
+        message = _own_message(error) or _one_line(said.getvalue())
+        raise ConfigError(f"{message} (recipe {name}; see --help)") from error
 
 
-def _one_line(message: str, recipe: str) -> str:
-    """Fold tyro's framed message into a line."""
-    text = re.sub(r"\x1b\[[0-9;]*m|[╭╮╰╯│─]|-{5,}", " ", message)
-    return f"{' '.join(text.split())} (recipe {recipe}; see --help)"
+@_registry.primitive_rule
+def _none_in_lower_case(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[None] | None:
+    """Let ``none`` stand for None, as the help texts write it."""
+    if info.type is not type(None):
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="none",
+        choices=("none", "None"),
+        instance_from_str=lambda _: None,
+        is_instance=lambda value: value is None,
+        str_from_instance=lambda _: ["none"],
+    )
+
+
+def _own_message(error: BaseException) -> str:
+    """Message of the check of our own that refused the values, if one did."""
+    seen: BaseException | None = error
+    while seen is not None and not isinstance(seen, ConfigError):
+        seen = seen.__cause__ or seen.__context__
+    return "" if seen is None else str(seen)
+
+
+def _one_line(message: str) -> str:
+    """Say in a line what tyro says in a box: title, fault and hints, with rules between them."""
+    _, fault, *hints = re.split(r"\n *-{5,} *\n", f"{message}\n----- \n")
+    fault = " ".join(fault.partition("Got errors:")[0].split())
+    fault = fault.removeprefix("Error parsing ").rstrip(". ")
+    alike = [
+        option
+        for hint in hints
+        if hint.split()[:1] in (["Perhaps"], ["Arguments"])
+        for option in re.findall(r"^ +(--[\w.]+)", hint, re.MULTILINE)
+    ]
+    return f"{fault}; did you mean {' or '.join(alike[:3])}?" if alike else fault

@@ -48,11 +48,15 @@ class Paths:
     def corpus_digest(self) -> str:
         """Names what preparing depends on: which corpus, and how it is decoded."""
         corpus = self.config.corpus
-        source = corpus.uri and self.corpus.rstrip("/")
-        made_from = source or asdict(corpus.generated)
+        made_from = self._named_corpus or asdict(corpus.generated)
         return storage.digest(
             [corpus.name, made_from, corpus.exclude_known_faults, asdict(self.config.audio)]
         )
+
+    @property
+    def _named_corpus(self) -> str:
+        """One text for all ways to write the address of one corpus; empty where it is composed."""
+        return self.corpus.rstrip("/") if self.config.corpus.uri else ""
 
     @property
     def corpus_label(self) -> str:
@@ -114,6 +118,7 @@ class Paths:
                 flat[name] = value
                 continue
             flat |= {f"{name}.{f.name}": getattr(value, f.name) for f in fields(value)}
-        flat["corpus.generated"] = asdict(self.config.corpus.generated)
+        named = flat["corpus.uri"] = self._named_corpus
+        flat["corpus.generated"] = None if named else asdict(self.config.corpus.generated)
         del flat["corpus.max_reject_fraction"]
         return flat

@@ -24,14 +24,14 @@ def demo() -> ExperimentConfig:
         corpus=CorpusConfig(name="generated-demo"),
         audio=AudioConfig(sample_rate_hz=16_000),
         triplets=TripletConfig(
-            num_triplets=2_048, num_plans=1_000, hop_s=0.25, max_segments_per_track=None
+            num_triplets=2_048, num_plans=40, hop_s=0.25, max_segments_per_track=None
         ),
         frontend=FrontendConfig(window=1024, hop=512, num_mels=128, standardise=True),
         network=NetworkConfig(
-            encoder="strided", channels=(16, 32, 64, 96, 128), pooling="mean_std", subspace_dim=32
+            encoder="strided", channels=(8, 16, 32, 64, 128), pooling="mean_std", subspace_dim=32
         ),
         optimizer=OptimizerConfig(learning_rate=2e-3, decay_fraction=0.3),
-        training=TrainingConfig(num_epochs=20, patience=None),
+        training=TrainingConfig(num_epochs=40, patience=None),
         workers=WorkerConfig(threads_per_train_worker=2),
     )
 

@@ -60,8 +60,8 @@ class Reject:
     audio_uri: str
     stage: str
     reason: str
-    scope: Literal["stem", "track"]
-    """What was left out: the stem alone, or the whole track."""
+    scope: Literal["stem", "tempo", "track"]
+    """What was left out: one stem, the tempo (the track meets no other), or the whole track."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,12 @@ Samples are float32 in -1..1. Channels are averaged. A file is read once, block 
 further than the caller's limit, so that memory does not grow with its length.
 """
 
-import io
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
+from typing import Any
 
 import numpy as np
 import soundfile as sf
@@ -21,6 +24,8 @@ from csn.errors import CorpusError
 BLOCK_FRAMES = 1 << 18
 MAX_CLIPPED_SHARE = 0.01
 """A file with more samples than this at full scale is refused; with fewer it is reported."""
+UNKNOWN_BYTES = 0x7FFF0000
+"""From here on, the length in a WAV's header is what programs write that did not know it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +46,65 @@ def decode(uri: str, sample_rate_hz: int, max_duration_s: float) -> Decoded:
     ------
     CorpusError
         Not an audio file, cut short, not a number, clipped, or of a lower rate than wanted.
+    StorageError
+        The file cannot be read.
     """
+    with storage.open_read(uri) as opened:
+        _check_whole(uri, opened)
+        try:
+            with _kept_failures(opened) as source, sf.SoundFile(source) as file:
+                return _decode(uri, file, sample_rate_hz, max_duration_s)
+        except sf.LibsndfileError as error:
+            reason = error.error_string.removeprefix("Error : ").rstrip(". ")
+            raise CorpusError(
+                f"{uri}: cannot be decoded ({reason}); expected a whole FLAC or WAV file; copy it "
+                "again from the source"
+            ) from error
+
+
+class _Source:
+    """A file as libsndfile reads it: an exception cannot pass through it, so the first is kept."""
+
+    def __init__(self, file: BufferedReader) -> None:
+        self._file = file
+        self.failure: Exception | None = None
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            return self._file.readinto(buffer)
+        except Exception as error:  # whatever it is, it is raised again
+            self.failure = self.failure or error
+            return 0
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+
+@contextmanager
+def _kept_failures(file: BufferedReader) -> Iterator[Any]:
+    """Raise what reading `file` raised, instead of what was made of the missing bytes."""
+    source = _Source(file)
     try:
-        with sf.SoundFile(io.BytesIO(storage.read_bytes(uri))) as file:
-            return _decode(uri, file, sample_rate_hz, max_duration_s)
-    except sf.LibsndfileError as error:
+        yield source
+    finally:
+        if source.failure is not None:
+            raise source.failure
+
+
+def _check_whole(uri: str, file: BufferedReader) -> None:
+    """Refuse a WAV file shorter than its header says, which libsndfile takes for a shorter one."""
+    start = file.read(8)
+    said = 8 + int.from_bytes(start[4:], "little")
+    found = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if start.startswith(b"RIFF") and found < said < UNKNOWN_BYTES:
         raise CorpusError(
-            f"{uri}: cannot be decoded ({error.error_string.rstrip('. ')}); expected a whole FLAC "
-            "or WAV file; copy it again from the source"
-        ) from error
+            f"{uri}: {found} bytes found, its header says {said}; the file is cut short, copy it "
+            "again"
+        )
 
 
 def _decode(uri: str, file: sf.SoundFile, rate_hz: int, max_duration_s: float) -> Decoded:

@@ -71,7 +71,7 @@ def prepare_track(track: Track, audio: AudioConfig) -> PreparedTrack:
         )
     threshold = float(mix_peak.max()) * 10 ** (audio.onset_db / 20)
     onset = int(np.argmax(mix_peak >= threshold))
-    aligned = {part: samples[onset:] for part, samples in sums.items() if samples.any()}
+    aligned = {part: samples[onset:] for part, samples in sums.items() if samples[onset:].any()}
     peak = max(float(np.abs(samples).max()) for samples in aligned.values())
     # A part may go beyond full scale where others cancel it in the mix: scale, do not clip.
     scale = max(1.0, peak) / FULL_SCALE

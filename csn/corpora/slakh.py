@@ -5,7 +5,8 @@ Conventions
 ``<corpus>/{train,validation,test,omitted}/TrackNNNNN/`` holds metadata.yaml, all_src.mid and
 stems/SNN.flac; BabySlakh has no split folders and ``.wav`` stems. A stem exists when its file
 does; the flags in metadata.yaml are wrong in both directions in places, its folder names are not
-looked at.
+looked at. A track without MIDI, or whose MIDI cannot be read, has no tempo (NaN): it is embedded
+but meets no other.
 
 Choices
 -------
@@ -16,6 +17,7 @@ split folders are dealt to splits by their order: of every five three train, the
 
 import io
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pretty_midi
@@ -91,7 +93,21 @@ def list_tracks(corpus_uri: str) -> list[TrackLocation]:
             f"{corpus_uri}: no track found; expected Slakh2100's layout, "
             "{train,validation,test}/TrackNNNNN/ or TrackNNNNN/; is the URI one folder off?"
         )
+    _check_apart(locations)
     return sorted(locations, key=lambda t: (SPLIT_FOLDERS.index(t.split), t.track_id))
+
+
+def _check_apart(locations: Sequence[TrackLocation]) -> None:
+    split_of: dict[str, str] = {}
+    for location in locations:
+        if location.split == "omitted":
+            continue
+        other = split_of.setdefault(location.track_id, location.split)
+        if other != location.split:
+            raise CorpusError(
+                f"{location.uri}: the track is in split {other} too; expected each track in one "
+                "split; remove one of the two"
+            )
 
 
 def _name(uri: str) -> str:
@@ -106,21 +122,46 @@ def read_track(
     Returns
     -------
     Track, list of Reject
-        The second names stems that were left out although the metadata calls them rendered.
+        The second names what the track goes on without: stems of which only the file or only the
+        metadata is there, or which are known to be wrong, and MIDI that cannot be understood.
 
     Raises
     ------
     CorpusError
-        metadata.yaml is absent or cannot be understood.
+        metadata.yaml is absent or cannot be understood, or MIDI that is there cannot be read.
     """
+    stems, rejects = _stems(location, exclude_known_faults)
+    midi_uri = storage.join(location.uri, "all_src.mid")
+    tempo_bpm, stability = float("nan"), 0.0
+    if storage.exists(midi_uri):
+        data = _read(midi_uri)
+        try:
+            tempo_bpm, stability = _tempo(data)
+        except Exception as error:  # pretty_midi and mido check little: anything may come
+            reason = (
+                f"{midi_uri}: cannot be understood ({_cause(error)}); expected MIDI; the track "
+                "goes on without a tempo"
+            )
+            rejects.append(Reject(location.track_id, midi_uri, "read", reason, "tempo"))
+    return (
+        Track(location.track_id, corpus, location.split, tempo_bpm, stability, tuple(stems)),
+        rejects,
+    )
+
+
+def _stems(location: TrackLocation, exclude_known_faults: bool) -> tuple[list[Stem], list[Reject]]:
     audio_uris = {
         _name(uri).rsplit(".", 1)[0]: uri
         for uri in storage.list_uris(storage.join(location.uri, "stems"))
-        if uri.endswith((".flac", ".wav"))
+        if uri.endswith((".flac", ".wav")) and not _name(uri).startswith(".")
     }
+    entries = _metadata_stems(location)
     stems: list[Stem] = []
-    rejects: list[Reject] = []
-    for stem_id, entry in _metadata_stems(location).items():
+    rejects = [
+        _stem_reject(location, stem_id, "not named in metadata.yaml, so of no known instrument")
+        for stem_id in sorted(audio_uris.keys() - entries.keys())
+    ]
+    for stem_id, entry in entries.items():
         fault = KNOWN_FAULTS.get((location.track_id, stem_id)) if exclude_known_faults else None
         if stem_id not in audio_uris:
             if entry["audio_rendered"]:
@@ -132,9 +173,7 @@ def read_track(
             program = 128 if entry["is_drum"] else entry["program_num"]
             uri = audio_uris[stem_id]
             stems.append(Stem(stem_id, str(instrument_of(program)), uri, program))
-    tempo_bpm, stability = _tempo(storage.join(location.uri, "all_src.mid"))
-    track = Track(location.track_id, corpus, location.split, tempo_bpm, stability, tuple(stems))
-    return track, rejects
+    return stems, rejects
 
 
 def _stem_reject(location: TrackLocation, stem_id: str, reason: str) -> Reject:
@@ -147,35 +186,42 @@ def _stem_reject(location: TrackLocation, stem_id: str, reason: str) -> Reject:
 def _metadata_stems(location: TrackLocation) -> dict[str, dict[str, int | bool]]:
     uri = storage.join(location.uri, "metadata.yaml")
     expected = "expected Slakh's metadata with stems: {S00: {program_num, is_drum, ...}}"
+    data = _read(uri)
     try:
-        loaded = yaml.safe_load(storage.read_bytes(uri))
         return {
             str(stem_id): {
                 "program_num": int(entry["program_num"]),
                 "is_drum": bool(entry["is_drum"]),
                 "audio_rendered": bool(entry.get("audio_rendered", True)),
             }
-            for stem_id, entry in sorted(loaded["stems"].items())
+            for stem_id, entry in sorted(yaml.safe_load(data)["stems"].items())
         }
+    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CorpusError(f"{uri}: cannot be understood ({_cause(error)}); {expected}") from error
+
+
+def _read(uri: str) -> bytes:
+    try:
+        return storage.read_bytes(uri)
     except StorageError as error:
         raise CorpusError(str(error)) from error
-    except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        cause = " ".join(str(error).split()) or type(error).__name__
-        raise CorpusError(f"{uri}: cannot be understood ({cause}); {expected}") from error
 
 
-def _tempo(midi_uri: str) -> tuple[float, float]:
+def _cause(error: Exception) -> str:
+    if isinstance(error, KeyError):
+        return f"no {error}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _tempo(midi_data: bytes) -> tuple[float, float]:
     """Tempo in force for the longest time between first and last note, and its share of that time.
 
-    NaN and 0 where there is no MIDI or no note: such a track is embedded but meets no other.
+    NaN and 0 where there is no note.
     """
-    try:
-        with warnings.catch_warnings():
-            # Type 0 files with tempo events on other tracks: pretty_midi warns and reads them.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            midi = pretty_midi.PrettyMIDI(io.BytesIO(storage.read_bytes(midi_uri)))
-    except (StorageError, OSError, ValueError, EOFError, KeyError, IndexError):
-        return float("nan"), 0.0
+    with warnings.catch_warnings():
+        # Type 0 files with tempo events on other tracks: pretty_midi warns and reads them.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        midi = pretty_midi.PrettyMIDI(io.BytesIO(midi_data))
     notes = [note for instrument in midi.instruments for note in instrument.notes]
     if not notes:
         return float("nan"), 0.0

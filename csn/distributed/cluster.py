@@ -14,9 +14,10 @@ from contextlib import contextmanager
 
 import ray
 import ray.data
+from ray.exceptions import RayTaskError
 
 from csn.config import WorkerConfig
-from csn.errors import ConfigError
+from csn.errors import ConfigError, CsnError
 
 log = logging.getLogger(__name__)
 
@@ -27,23 +28,38 @@ RENDER_CPUS = 0.5
 
 @contextmanager
 def joined() -> Iterator[None]:
-    """Join the cluster of RAY_ADDRESS, or one started here and stopped at the end."""
-    if ray.is_initialized():
-        quieten()
+    """Join the cluster of RAY_ADDRESS, or one started here and stopped at the end.
+
+    An error of ours that a task raised leaves here as itself, without Ray's account of where.
+    """
+    is_ours = not ray.is_initialized()
+    if is_ours:
+        _start()
+    quieten()
+    try:
         yield
-        return
+    except RayTaskError as error:
+        raise own_error(error) or error from error.cause
+    finally:
+        if is_ours:
+            ray.shutdown()
+
+
+def _start() -> None:
     if os.environ.get("RAY_ADDRESS"):
         ray.init(logging_level=logging.WARNING)
     else:
         # One core is not enough to render beside a trainer: overbook it rather than hang.
         cpus = max(MIN_LOCAL_CPUS, os.cpu_count() or 1)
         ray.init(num_cpus=cpus, logging_level=logging.ERROR)
-    quieten()
     log.info("Ray has %s", described(ray.cluster_resources()))
-    try:
-        yield
-    finally:
-        ray.shutdown()
+
+
+def own_error(error: BaseException | None) -> CsnError | None:
+    """Give the error of this project that lies within what Ray made of it; none for another's."""
+    while isinstance(error, RayTaskError):
+        error = error.cause
+    return error if isinstance(error, CsnError) else None
 
 
 def quieten() -> None:

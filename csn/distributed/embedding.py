@@ -36,6 +36,8 @@ from csn.triplets.planning import candidates
 log = logging.getLogger(__name__)
 
 OURS = "csn"
+MANIFEST = "_manifest.json"
+"""The underscore hides it from those who read the folder as one Parquet data set."""
 EMBED_CPUS = 0.75
 """CPUs an embedding actor reserves on a machine without GPU: what is left loads tracks."""
 MIXES_PER_BLOCK = 48
@@ -83,7 +85,7 @@ def embed(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> dict[st
             checkpoint_digest=digests[system],
             counts={"segments": len(mixes)},
         )
-        storage.write_manifest(storage.join(uris[system], "manifest.json"), manifest)
+        storage.write_manifest(storage.join(uris[system], MANIFEST), manifest)
     return uris
 
 
@@ -160,7 +162,7 @@ def _conditions(config: ExperimentConfig, system: str) -> dict[str, slice]:
 
 
 def _is_complete(uri: str, plan_digest: str) -> bool:
-    manifest = storage.join(uri, "manifest.json")
+    manifest = storage.join(uri, MANIFEST)
     return storage.exists(manifest) and storage.read_manifest(manifest).plan_digest == plan_digest
 
 
@@ -260,7 +262,7 @@ def _write(
     conditions: Mapping[str, slice],
     model_digest: str,
 ) -> None:
-    storage.remove(storage.join(uri, "manifest.json"))
+    storage.remove(storage.join(uri, MANIFEST))
     for condition, dims in conditions.items():
         table = condition_table(mixes, vectors[:, dims], condition, model_digest)
         storage.write_table(

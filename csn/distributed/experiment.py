@@ -15,7 +15,7 @@ from csn.config import ExperimentConfig, from_json, to_json
 from csn.distributed import cluster, ingest
 from csn.distributed.embedding import OURS, embed, read_embeddings
 from csn.distributed.progress import Stages
-from csn.distributed.reporting import write_report
+from csn.distributed.reporting import is_reported, write_report
 from csn.distributed.training import fit
 from csn.errors import ConfigError, ProtocolError, StorageError
 from csn.evaluation.scores import music_id_scores, pseudo_mix_id_scores, score_table
@@ -37,6 +37,9 @@ def prepare(config: ExperimentConfig) -> str:
 def train(config: ExperimentConfig) -> str:
     """Go the whole way, from the corpus to the report; returns the report's address."""
     paths = _claimed(config)
+    if is_reported(config):
+        log.info("%s is finished: nothing to do", paths.experiment())
+        return paths.experiment("report.html")
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         tracks = _prepared(config, stages)
@@ -89,7 +92,9 @@ def _claimed(config: ExperimentConfig) -> Paths:
                 f"{paths.experiment()} holds this very experiment, finished; choose another "
                 "--name, or --on_existing skip or overwrite"
             )
-    storage.write_bytes(uri, to_json(config).encode())
+    text = to_json(config).encode()
+    if not storage.exists(uri) or storage.read_bytes(uri) != text:
+        storage.write_bytes(uri, text)
     return paths
 
 

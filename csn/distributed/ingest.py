@@ -80,20 +80,21 @@ def prepare(config: ExperimentConfig, stages: Stages) -> pa.Table:
     locations = wanted_tracks(slakh.list_tracks(paths.corpus), config.corpus)
     done = _prepared_ids(paths)
     missing = [location for location in locations if location.track_id not in done]
+    refused: dict[str, str] = {}
     if missing:
         refused = _prepare_missing(config, paths, missing, stages)
         _check_refused(refused, locations, config.corpus)
+        done = _prepared_ids(paths)
+    else:
+        log.info("prepare: all %s tracks are in %s", len(locations), paths.prepared)
+    if not _is_indexed(paths, done):
         _write_index(paths)
         manifest = storage.Manifest.finished(
             started_at,
             corpus_digest=paths.corpus_digest,
-            counts={"tracks": len(locations) - len(refused), "rejected": len(refused)},
+            counts={"tracks": len(done), "rejected": len(refused)},
         )
         storage.write_manifest(storage.join(paths.prepared, "manifest.json"), manifest)
-    else:
-        if not storage.exists(paths.tracks):
-            _write_index(paths)
-        log.info("prepare: all %s tracks are in %s", len(locations), paths.prepared)
     index = storage.read_table(paths.tracks)
     wanted = pa.array([location.track_id for location in locations])
     return index.filter(pa.compute.is_in(index["track_id"], wanted)).sort_by("track_id")
@@ -220,6 +221,14 @@ def _check_refused(
             f"{config.max_reject_fraction:.1%} expected; the first: {first} (all are in rejects/; "
             "mend them, or raise --corpus.max_reject_fraction, and run the same command again)"
         )
+
+
+def _is_indexed(paths: Paths, done: set[str]) -> bool:
+    """Whether the index names just the tracks prepared; a killed run leaves an old one."""
+    manifest = storage.join(paths.prepared, "manifest.json")
+    if not storage.exists(paths.tracks) or not storage.exists(manifest):
+        return False
+    return set(storage.read_table(paths.tracks, ["track_id"])["track_id"].to_pylist()) == done
 
 
 def _write_index(paths: Paths) -> None:

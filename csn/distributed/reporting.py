@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from csn import storage
 from csn.config import ExperimentConfig
 from csn.distributed.bank import load_parts, mixes_of
-from csn.distributed.embedding import OURS, read_embeddings
+from csn.distributed.embedding import MANIFEST, OURS, read_embeddings, system_digests
 from csn.distributed.ingest import read_rejects
 from csn.distributed.progress import Stages
 from csn.distributed.training import read_finished
@@ -35,10 +35,32 @@ def write_report(config: ExperimentConfig, uris: Mapping[str, str], stages: Stag
         storage.write_bytes(uri, page.encode())
         counter.advance()
     manifest = storage.Manifest.finished(
-        storage.utc_now(), config_digest=paths.training_digest, corpus_digest=paths.corpus_digest
+        storage.utc_now(),
+        config_digest=_results_digest(config),
+        corpus_digest=paths.corpus_digest,
     )
     storage.write_manifest(paths.experiment("manifest.json"), manifest)
     return uri
+
+
+def is_reported(config: ExperimentConfig) -> bool:
+    """Whether this very configuration is trained, embedded, scored and reported."""
+    paths = Paths(config)
+    manifest = paths.experiment("manifest.json")
+    if not storage.exists(manifest):
+        return False
+    if storage.read_manifest(manifest).config_digest != _results_digest(config):
+        return False
+    made = [paths.experiment(name) for name in ("scores.parquet", "report.html")]
+    if read_finished(paths) is None or not all(map(storage.exists, made)):
+        return False
+    embedded = map(paths.embeddings, system_digests(config, paths).values())
+    return all(storage.exists(storage.join(uri, MANIFEST)) for uri in embedded)
+
+
+def _results_digest(config: ExperimentConfig) -> str:
+    """Names all that scores and report depend on."""
+    return storage.digest([Paths(config).training_digest, asdict(config.evaluation)])
 
 
 def report_data(config: ExperimentConfig, uris: Mapping[str, str], stages: Stages) -> ReportData:

@@ -204,7 +204,8 @@ class Trainer:
             losses.append(result.loss.item())
             active.append(result.active.item())
             if not math.isfinite(losses[-1]):
-                raise TrainingError(self._not_finite(rows.slice(step * local, local), epoch, step))
+                of_step = rows.slice(step * local, local)
+                raise TrainingError(_not_finite(of_step, batch["waveforms"], epoch, step))
             self._post(epoch, step, losses[-1])
         return {
             "train/loss/triplet": self._mean(losses),
@@ -244,15 +245,6 @@ class Trainer:
         if self.num_ranks > 1:
             torch.distributed.all_reduce(mean)
         return mean.item() / self.num_ranks
-
-    def _not_finite(self, rows: pa.Table, epoch: int, step: int) -> str:
-        mixes = [mix for role in ROLES for mix in mixes_of(rows.slice(0, 3), f"{role}_")]
-        tracks = sorted({track for mix in mixes for track in mix.tracks})
-        return (
-            f"the loss is not a number at step {step} of epoch {epoch}; triplets "
-            f"{rows['triplet_id'].to_pylist()[:3]}... of tracks {', '.join(tracks)}...; the last "
-            "checkpoint is kept; look at these tracks, or lower --optimizer.learning_rate"
-        )
 
     def _note(self, metrics: dict[str, float], *, validated: bool) -> None:
         """Add an epoch to the history and keep its weights if they are the best so far."""
@@ -298,6 +290,23 @@ class Trainer:
             progress = {name: getattr(self.progress, name) for name in Progress.__slots__}
             (path / "progress.json").write_text(json.dumps(progress))
             ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
+
+
+def _not_finite(rows: pa.Table, waveforms: Tensor, epoch: int, step: int) -> str:
+    """Say where the loss ceased to be a number, and whose audio to look at."""
+    faulty = (~waveforms.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()
+    suspects = rows.take(faulty or list(range(len(rows)))).slice(0, 3)
+    mixes = [mix for role in ROLES for mix in mixes_of(suspects, f"{role}_")]
+    tracks = sorted({track for mix in mixes for track in mix.tracks})
+    found = (
+        f"; {len(faulty)} of its {len(rows)} triplets have audio that is none" if faulty else ""
+    )
+    return (
+        f"the loss is not a number at step {step} of epoch {epoch}{found}; triplets "
+        f"{', '.join(map(str, suspects['triplet_id'].to_pylist()))} ... of tracks "
+        f"{', '.join(tracks)} ...; the last checkpoint is kept; look at these tracks, or lower "
+        "--optimizer.learning_rate"
+    )
 
 
 def train_worker(settings: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ from ray.train import (
     LoggingConfig,
     RunConfig,
     ScalingConfig,
+    UserCallback,
 )
 from ray.train import Result as TrainResult
 from ray.train.torch import TorchTrainer
@@ -38,7 +39,7 @@ from csn.distributed.plans import plan_triplets, split_of
 from csn.distributed.progress import Board, Counter, Stages
 from csn.distributed.train_loop import train_worker
 from csn.distributed.validation import validation_set
-from csn.errors import CsnError, TrainingError
+from csn.errors import TrainingError
 from csn.model import checkpoint
 from csn.model.network import build_network
 from csn.paths import Paths
@@ -95,15 +96,16 @@ def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
     num_steps = config.training.num_epochs * (
         config.triplets.num_rows // config.training.batch_size
     )
-    with stages.stage("train", num_steps, "steps") as counter, _followed(counter) as board:
-        settings = {
-            "config": to_json(config),
-            "rows": ray.put(rows),
-            "bank": bank,
-            "validation": validation,
-            "board": board,
-        }
-        result = _run(config, paths, settings)
+    with stages.stage("train", num_steps, "steps") as counter:
+        with _followed(counter) as board:
+            settings = {
+                "config": to_json(config),
+                "rows": ray.put(rows),
+                "bank": bank,
+                "validation": validation,
+                "board": board,
+            }
+            result = _run(config, paths, settings)
         trained = _export(config, paths, result, started_at)
         mixes = len(trained.history) * num_steps // config.training.num_epochs
         mixes *= config.training.batch_size * len(ROLES)
@@ -132,6 +134,19 @@ def _horizons_s(config: ExperimentConfig, found: Candidates) -> dict[str, float]
     }
 
 
+class StopOnOwnErrors(UserCallback):
+    """Ends a training for a fault that would only come again; Ray Train tries all of them again.
+
+    What a callback raises is the controller's own error, for which there is no second try.
+    """
+
+    def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
+        """Raise what a worker raised, if it is ours."""
+        for error in worker_exceptions.values():
+            if cause := cluster.own_error(error):
+                raise cause
+
+
 def _run(config: ExperimentConfig, paths: Paths, settings: dict[str, Any]) -> TrainResult:
     workers = config.workers
     trainer = TorchTrainer(
@@ -151,15 +166,15 @@ def _run(config: ExperimentConfig, paths: Paths, settings: dict[str, Any]) -> Tr
             failure_config=FailureConfig(max_failures=workers.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
             logging_config=LoggingConfig(log_level="ERROR"),
+            callbacks=[StopOnOwnErrors()],
             worker_runtime_env={"env_vars": _WORKER_ENVIRONMENT},
         ),
     )
     try:
         return trainer.fit()
     except ray.train.TrainingFailedError as error:
-        for cause in getattr(error, "worker_failures", {}).values():
-            if isinstance(cause, CsnError):
-                raise cause from error
+        if cause := cluster.own_error(getattr(error, "controller_failure", None)):
+            raise cause from error
         raise TrainingError(
             f"training failed ({str(error).strip().splitlines()[-1]}); its checkpoints are in "
             f"{paths.experiment('checkpoints')}, the same command goes on from the last one"
@@ -214,13 +229,12 @@ def _export(
 
 def read_finished(paths: Paths) -> Trained | None:
     """Find a complete training of this very configuration; none where there is not."""
-    uri = paths.experiment("training.json")
-    if not storage.exists(uri):
+    uri, best = paths.experiment("training.json"), paths.experiment("checkpoints", "best")
+    if not storage.exists(uri) or not storage.exists(best):
         return None
     manifest = storage.read_manifest(uri)
     if manifest.config_digest != paths.training_digest:
         return None
     metrics = storage.read_table(paths.experiment("metrics.parquet")).to_pylist()
     history = [{k: v for k, v in row.items() if v is not None} for row in metrics]
-    best = paths.experiment("checkpoints", "best")
     return Trained(best, manifest.checkpoint_digest, history, int(manifest.counts["best_epoch"]))

@@ -120,10 +120,11 @@ def check_conditions(found: Candidates, conditions: Sequence[str], *, split: str
     for condition in conditions:
         most = max(len(found.tracks_with(group, condition)) for group in found.groups)
         if most < 2:
+            others = " ".join(c for c in conditions if c != condition)
+            advice = f", or leave it out with --network.conditions {others}" if others else ""
             raise CorpusError(
-                f"condition {condition}: at most {most} track of a tempo group of split {split} "
-                f"has a sounding {condition} part, a triplet needs 2; add tracks or leave it out "
-                f"with --network.conditions {' '.join(c for c in conditions if c != condition)}"
+                f"condition {condition}: sounds in {most} tracks of a tempo group of split "
+                f"{split} at most, a triplet needs 2; add tracks{advice}"
             )
 
 

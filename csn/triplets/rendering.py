@@ -6,6 +6,7 @@ Waveforms are float32; a mix is the plain sum of its parts, not levelled and not
 go beyond 1. Windows always lie inside their tracks: nothing is padded.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -35,7 +36,8 @@ def render_mix(
         pcm = parts.pcm.get(part)
         if pcm is None:
             continue
-        start = round(start_s * parts.sample_rate_hz)
+        # Down, never up: a window that ends where its track does must not end a sample later.
+        start = math.floor(start_s * parts.sample_rate_hz + 1e-6)
         piece = pcm[start : start + num_samples]
         if start < 0 or len(piece) < num_samples:
             raise CorpusError(

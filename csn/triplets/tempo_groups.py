@@ -8,9 +8,10 @@ different tempo do not fit together ([H24] 3.1.1).
 Choices
 -------
 [H24] does not define its groups. Ours are bins of `TripletConfig.tempo_group_bpm` centred on its
-multiples, so that whole-numbered tempi, which are the common ones, lie in the middle of a bin. A
-bin with fewer than `min_group_tracks` joins the nearest group within `max_merge_bpm`, or is left
-out.
+multiples, so that even tempi, which are the common ones, lie in the middle of a bin. The tracks of
+a bin with fewer than `min_group_tracks` join the nearest bin whose centre is within
+`max_merge_bpm` of their own bin's, or are left out: however bins are merged, no track is farther
+from its group's centre than half a bin and `max_merge_bpm`.
 """
 
 import math
@@ -48,19 +49,21 @@ def tempo_groups(
     list of TempoGroup, list of str
         Groups by rising tempo, each of at least `config.min_group_tracks`; tracks in no group.
     """
+    own = {
+        track: round(tempo / config.tempo_group_bpm)
+        for track, tempo in tempi_bpm.items()
+        if math.isfinite(tempo)
+    }
+    left_out = [track for track in tempi_bpm if track not in own]
     bins: dict[int, list[str]] = {}
-    left_out = [track for track, tempo in tempi_bpm.items() if not math.isfinite(tempo)]
-    for track, tempo in tempi_bpm.items():
-        if math.isfinite(tempo):
-            bins.setdefault(round(tempo / config.tempo_group_bpm), []).append(track)
+    for track, key in own.items():
+        bins.setdefault(key, []).append(track)
     while small := [key for key, tracks in bins.items() if len(tracks) < config.min_group_tracks]:
         key = min(small, key=lambda k: (len(bins[k]), k))
-        tracks = bins.pop(key)
-        nearest = _nearest(key, list(bins), config.max_merge_bpm / config.tempo_group_bpm)
-        if nearest is None:
-            left_out += tracks
-        else:
-            bins[nearest] += tracks
+        tracks, keys = bins.pop(key), list(bins)
+        for track in tracks:
+            nearest = _nearest(own[track], keys, config.max_merge_bpm / config.tempo_group_bpm)
+            (left_out if nearest is None else bins[nearest]).append(track)
     groups = [
         TempoGroup(key * config.tempo_group_bpm, tuple(sorted(bins[key]))) for key in sorted(bins)
     ]

@@ -108,6 +108,19 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(folder, monkeypatch):
     assert names_in(folder) == ["x"]
 
 
+def test_open_file_is_read_in_ranges(folder):
+    uri = storage.join(folder, "x")
+    storage.write_bytes(uri, b"0123456789")
+    with storage.open_read(uri) as file:
+        file.seek(4)
+        assert file.read(3) == b"456"
+    with (
+        pytest.raises(StorageError, match="missing: no such file"),
+        storage.open_read(storage.join(folder, "missing")),
+    ):
+        pass
+
+
 def test_json_round_trip(folder):
     uri = storage.join(folder, "x.json")
     storage.write_json(uri, {"names": ["a", "ü"], "value": 1.5, "none": None})

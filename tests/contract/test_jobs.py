@@ -1,0 +1,89 @@
+"""Rules that hold for every job."""
+
+import ast
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from csn import cli, recipes
+
+REPOSITORY = Path(__file__).parents[2]
+MAX_LINES_OF_CODE = 12
+PROGRAMS = ("uv run", "ray job submit")
+
+every_job = pytest.mark.parametrize(
+    "job", sorted(REPOSITORY.glob("jobs/*.py")), ids=lambda path: path.stem
+)
+
+
+def commands(job: Path) -> list[str]:
+    """Commands in a job's docstring; a line that ends with a backslash goes on in the next."""
+    text = ast.get_docstring(ast.parse(job.read_text())) or ""
+    lines = [" ".join(line.split()) for line in text.replace("\\\n", " ").splitlines()]
+    return [line for line in lines if line.startswith(PROGRAMS)]
+
+
+@every_job
+def test_job_says_in_a_sentence_what_it_does(job):
+    text = ast.get_docstring(ast.parse(job.read_text()))
+    assert text
+    first, _, rest = text.partition("\n")
+    assert first.endswith(".")
+    assert rest.startswith("\n")
+
+
+@every_job
+def test_first_command_needs_no_option(job):
+    assert commands(job)[0] == f"uv run jobs/{job.name}"
+
+
+@every_job
+def test_commands_in_the_docstring_work_as_they_stand(job):
+    script = f"jobs/{job.name}"
+    found = commands(job)
+    assert len(found) >= 2
+    for command in found:
+        words = shlex.split(command)
+        assert words.count(script) == 1, f"more than one command in a line: {command}"
+        arguments = words[words.index(script) + 1 :]
+        config = cli.experiment(arguments)
+        assert config.name in recipes.ALL
+
+
+@every_job
+def test_job_holds_no_logic(job):
+    tree = ast.parse(job.read_text())
+    code = "\n".join(ast.unparse(node) for node in tree.body if not is_text(node))
+    assert len(code.splitlines()) <= MAX_LINES_OF_CODE
+    loops = (ast.For, ast.While, ast.Try, ast.With, ast.ListComp, ast.ClassDef, ast.FunctionDef)
+    branches = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
+    assert not [node for node in ast.walk(tree) if isinstance(node, loops)]
+    assert [ast.unparse(node.test) for node in branches] == ["__name__ == '__main__'"]
+
+
+@every_job
+def test_job_calls_the_command_line_with_its_own_docstring(job):
+    (main,) = [n for n in ast.parse(job.read_text()).body if isinstance(n, ast.If)]
+    (call,) = main.body
+    assert ast.unparse(call).startswith("cli.main(")
+    assert "__doc__" in ast.unparse(call)
+
+
+def is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+@every_job
+def test_job_shows_its_help_and_does_nothing_else(job, monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(job), "--help"])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_path(str(job), run_name="__main__")
+    assert not left.value.code
+    shown = " ".join(capsys.readouterr().out.replace("\\\n", " ").split())
+    assert all(command in shown for command in commands(job))
+    assert "--loss.margin" in shown
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,101 @@
+"""What integration tests share: one Ray, one composed corpus, one finished experiment."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+NUM_EPOCHS = 4
+"""Enough to be stopped in the middle."""
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Configure the experiment that everything is compared with; its root is the session's."""
+    from csn import recipes
+
+    config = recipes.tiny()
+    return replace(
+        config,
+        root=str(tmp_path_factory.mktemp("root")),
+        training=replace(config.training, num_epochs=NUM_EPOCHS),
+        evaluation=replace(config.evaluation, durations_s=(3.0,)),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_options() -> list[str]:
+    """Give the command line that means the same as `tiny`, but for its root."""
+    options = f"tiny --training.num_epochs {NUM_EPOCHS} --evaluation.durations_s 3"
+    return options.split()
+
+
+@pytest.fixture(scope="session")
+def tracks(tiny: Any, local_ray: None) -> Any:
+    """Compose and prepare the session's corpus; gives the index of its tracks."""
+    from csn import storage
+    from csn.distributed import experiment
+    from csn.paths import Paths
+
+    experiment.prepare(tiny)
+    return storage.read_table(Paths(tiny).tracks)
+
+
+@pytest.fixture(scope="session")
+def finished(tiny: Any, tracks: Any) -> Any:
+    """Go the whole way, undisturbed; gives the paths of the results, which nobody may change."""
+    from csn.distributed import experiment
+    from csn.paths import Paths
+
+    experiment.train(tiny)
+    return Paths(tiny)
+
+
+@pytest.fixture(scope="session")
+def losses() -> Callable[[Any], list[float]]:
+    """Give what reads the losses of an experiment's epochs from its paths."""
+    from csn import storage
+
+    def read(paths: Any) -> list[float]:
+        table = storage.read_table(paths.experiment("metrics.parquet"))
+        return table.sort_by("epoch")["train/loss/triplet"].to_pylist()
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def snapshot() -> Callable[[str], dict[str, tuple[int, int]]]:
+    """Give what tells whether files were written again: each one's time and number."""
+
+    def taken(folder: str) -> dict[str, tuple[int, int]]:
+        files = [path for path in Path(folder).rglob("*") if path.is_file()]
+        return {str(f): (f.stat().st_mtime_ns, f.stat().st_ino) for f in files}
+
+    return taken
+
+
+@pytest.fixture(scope="session")
+def descendants() -> Callable[[int], dict[int, str]]:
+    """Give what lists the processes below one: number and command line of each."""
+
+    def below(pid: int) -> dict[int, str]:
+        if not Path("/proc/self/stat").exists():
+            pytest.skip("this system has no /proc to find processes in")
+        parents, commands = {}, {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended meanwhile
+                # The name, in brackets, may hold spaces; state and parent come after it.
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                parents[int(folder.name)] = parent
+                commands[int(folder.name)] = command.decode(errors="replace")
+        found = {pid}
+        while more := {p for p, parent in parents.items() if parent in found} - found:
+            found |= more
+        return {p: commands[p] for p in sorted(found - {pid})}
+
+    return below
