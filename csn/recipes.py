@@ -28,7 +28,7 @@ def demo() -> ExperimentConfig:
         ),
         frontend=FrontendConfig(window=1024, hop=512, num_mels=128, standardise=True),
         network=NetworkConfig(
-            encoder="strided", channels=(8, 16, 32, 64, 128), pooling="mean_std", subspace_dim=32
+            encoder="strided", channels=(8, 16, 32, 64, 128), pooling="mean_std"
         ),
         optimizer=OptimizerConfig(learning_rate=2e-3, decay_fraction=0.3),
         training=TrainingConfig(num_epochs=40, patience=None),

@@ -50,6 +50,8 @@ class Track:
     tempo_stability: float
     """Share of the time from first to last note in which `tempo_bpm` is in force."""
     stems: tuple[Stem, ...]
+    first_note_s: float = float("nan")
+    """Start of the first note over all stems, by the MIDI; NaN where it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

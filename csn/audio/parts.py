@@ -7,7 +7,7 @@ first onset (never by the part's own), so that an instrument which enters late s
 
 Choices
 -------
-The onset is the first sample of the mix within `AudioConfig.onset_db` of the mix's peak; the mix
+By default the onset is the first sample of the mix within `AudioConfig.onset_db` of the mix's peak; the mix
 is the sum of the parts, which for Slakh2100 is what ``mix.flac`` holds, to rounding.
 """
 
@@ -63,14 +63,14 @@ def prepare_track(track: Track, audio: AudioConfig) -> PreparedTrack:
         whole track is refused.
     """
     sums, warnings = _summed(track, audio)
-    mix_peak = np.zeros(0, np.float32) if not sums else np.abs(sum(sums.values()))
-    if not len(mix_peak) or float(mix_peak.max()) < SILENT_PEAK:
+    heights = np.abs(sum(sums.values()))  # of the mix, sample by sample
+    mix_peak = float(heights.max(initial=0.0))
+    if mix_peak < SILENT_PEAK:
         raise CorpusError(
             f"{track.track_id}: silent in all of its {len(track.stems)} stems; expected a peak "
             f"above {SILENT_PEAK}; leave the track out or render it again"
         )
-    threshold = float(mix_peak.max()) * 10 ** (audio.onset_db / 20)
-    onset = int(np.argmax(mix_peak >= threshold))
+    onset = _onset(track, heights, mix_peak, audio)
     aligned = {part: samples[onset:] for part, samples in sums.items() if samples[onset:].any()}
     peak = max(float(np.abs(samples).max()) for samples in aligned.values())
     # A part may go beyond full scale where others cancel it in the mix: scale, do not clip.
@@ -79,6 +79,19 @@ def prepare_track(track: Track, audio: AudioConfig) -> PreparedTrack:
     levels = {part: levels_db(x, rate, audio.level_hop_s) for part, x in aligned.items()}
     pcm = {part: _quantised(samples, scale) for part, samples in aligned.items()}
     return PreparedTrack(track, Parts(pcm, scale, rate), onset / rate, levels, warnings)
+
+
+def _onset(track: Track, heights: np.ndarray, mix_peak: float, audio: AudioConfig) -> int:
+    """Sample at which the piece begins, never after its first sound."""
+    first_sound = int(np.argmax(heights >= mix_peak * 10 ** (audio.onset_db / 20)))
+    if audio.onset_source == "audio":
+        return first_sound
+    if not np.isfinite(track.first_note_s):
+        raise CorpusError(
+            f"{track.track_id}: no MIDI note tells where it begins; expected one in all_src.mid; "
+            "take the audio's onset with --audio.onset_source audio"
+        )
+    return min(round(track.first_note_s * audio.sample_rate_hz), first_sound)
 
 
 def _quantised(samples: np.ndarray, scale: float) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Knobs of the data: which corpus, how its audio is read, which triplets are drawn."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from csn.config.checks import Strict, check
 from csn.records import SPLITS
@@ -98,8 +99,10 @@ class AudioConfig(Strict):
     """A segment is silent below this mean power (dB of full scale; [H24]'s author: 1e-4)."""
     flat_db: float = -90.0
     """A segment is silent also when one quarter of it lies below this power [LAB]."""
+    onset_source: Literal["audio", "midi"] = "audio"
+    """Where a piece begins: at its first sound, or at its first note in the MIDI."""
     onset_db: float = -40.0
-    """The piece begins at its first sample above this level below the mix's peak."""
+    """First sound: the first sample of the mix within so many dB of its peak."""
     max_track_s: float = 900.0
     """Longer tracks are read up to here, which bounds the memory a worker needs."""
     max_length_difference_s: float = 1.0

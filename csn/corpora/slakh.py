@@ -132,21 +132,27 @@ def read_track(
     """
     stems, rejects = _stems(location, exclude_known_faults)
     midi_uri = storage.join(location.uri, "all_src.mid")
-    tempo_bpm, stability = float("nan"), 0.0
+    tempo_bpm, stability, first_note_s = float("nan"), 0.0, float("nan")
     if storage.exists(midi_uri):
         data = _read(midi_uri)
         try:
-            tempo_bpm, stability = _tempo(data)
+            tempo_bpm, stability, first_note_s = _timing(data)
         except Exception as error:  # pretty_midi and mido check little: anything may come
             reason = (
                 f"{midi_uri}: cannot be understood ({_cause(error)}); expected MIDI; the track "
                 "goes on without a tempo"
             )
             rejects.append(Reject(location.track_id, midi_uri, "read", reason, "tempo"))
-    return (
-        Track(location.track_id, corpus, location.split, tempo_bpm, stability, tuple(stems)),
-        rejects,
+    track = Track(
+        location.track_id,
+        corpus,
+        location.split,
+        tempo_bpm,
+        stability,
+        tuple(stems),
+        first_note_s,
     )
+    return track, rejects
 
 
 def _stems(location: TrackLocation, exclude_known_faults: bool) -> tuple[list[Stem], list[Reject]]:
@@ -213,10 +219,10 @@ def _cause(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _tempo(midi_data: bytes) -> tuple[float, float]:
-    """Tempo in force for the longest time between first and last note, and its share of that time.
+def _timing(midi_data: bytes) -> tuple[float, float, float]:
+    """Tempo in force longest between first and last note, its share of that time, first note.
 
-    NaN and 0 where there is no note.
+    NaN, 0 and NaN where there is no note.
     """
     with warnings.catch_warnings():
         # Type 0 files with tempo events on other tracks: pretty_midi warns and reads them.
@@ -224,7 +230,7 @@ def _tempo(midi_data: bytes) -> tuple[float, float]:
         midi = pretty_midi.PrettyMIDI(io.BytesIO(midi_data))
     notes = [note for instrument in midi.instruments for note in instrument.notes]
     if not notes:
-        return float("nan"), 0.0
+        return float("nan"), 0.0, float("nan")
     first_s = min(note.start for note in notes)
     last_s = max(note.end for note in notes)
     times_s, tempi_bpm = midi.get_tempo_changes()
@@ -233,4 +239,4 @@ def _tempo(midi_data: bytes) -> tuple[float, float]:
     for tempo_bpm, length_s in zip(np.round(tempi_bpm, 3), np.diff(edges_s), strict=True):
         held_s[float(tempo_bpm)] = held_s.get(float(tempo_bpm), 0.0) + float(length_s)
     best = max(held_s, key=held_s.__getitem__)
-    return best, held_s[best] / max(last_s - first_s, 1e-9)
+    return best, held_s[best] / max(last_s - first_s, 1e-9), first_s

@@ -89,15 +89,21 @@ def embed(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> dict[st
     return uris
 
 
+def check_split(config: ExperimentConfig, tracks: pa.Table) -> None:
+    """Raise CorpusError where the evaluated split has no track."""
+    split = config.evaluation.split
+    if not len(split_of(tracks, split)):
+        raise CorpusError(
+            f"split {split} of {config.corpus.name} has no prepared track; expected at "
+            "least two; look at rejects, or choose another with --evaluation.split"
+        )
+
+
 def evaluation_mixes(config: ExperimentConfig, tracks: pa.Table) -> tuple[pa.Table, list[str]]:
     """List the mixes of P1 and P2 for the evaluated split, and say what P2 lacks."""
     evaluation = config.evaluation
+    check_split(config, tracks)
     chosen = split_of(tracks, evaluation.split)
-    if not len(chosen):
-        raise CorpusError(
-            f"split {evaluation.split} of {config.corpus.name} has no prepared track; expected at "
-            "least two; look at rejects, or choose another with --evaluation.split"
-        )
     messages: list[str] = []
     tables = [
         music_id_mixes(chosen, duration_s, audio=config.audio, config=evaluation)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from csn import storage
 from csn.config import ExperimentConfig, from_json, to_json
 from csn.distributed import cluster, ingest
-from csn.distributed.embedding import OURS, embed, read_embeddings
+from csn.distributed.embedding import OURS, check_split, embed, read_embeddings
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported, write_report
 from csn.distributed.training import fit
@@ -43,6 +43,7 @@ def train(config: ExperimentConfig) -> str:
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         tracks = _prepared(config, stages)
+        check_split(config, tracks)  # now, and not when hours of training are over
         fit(config, tracks, stages)
         uris = embed(config, tracks, stages)
         _score(config, uris, stages)
@@ -85,31 +86,35 @@ def _claimed(config: ExperimentConfig) -> Paths:
     uri = paths.experiment("config.json")
     if storage.exists(uri) and config.on_existing == "overwrite":
         storage.remove(paths.experiment())
-    elif storage.exists(uri):
-        _check_same(config, uri)
-        if config.on_existing == "error" and storage.exists(paths.experiment("report.html")):
-            raise StorageError(
-                f"{paths.experiment()} holds this very experiment, finished; choose another "
-                "--name, or --on_existing skip or overwrite"
-            )
+    elif storage.exists(uri) and (other := _difference(config, uri)):
+        if storage.exists(paths.experiment("checkpoints")):
+            raise StorageError(f"{uri}{other}; choose another --name, or --on_existing overwrite")
+        # A run that was refused, or stopped before it learnt: its plan must not be ours.
+        storage.remove(paths.experiment())
+    elif config.on_existing == "error" and storage.exists(paths.experiment("report.html")):
+        raise StorageError(
+            f"{paths.experiment()} holds this very experiment, finished; choose another "
+            "--name, or --on_existing skip or overwrite"
+        )
     text = to_json(config).encode()
     if not storage.exists(uri) or storage.read_bytes(uri) != text:
         storage.write_bytes(uri, text)
     return paths
 
 
-def _check_same(config: ExperimentConfig, uri: str) -> None:
-    advice = "choose another --name, or --on_existing overwrite"
+def _difference(config: ExperimentConfig, uri: str) -> str:
+    """Say in what the configuration at `uri` would learn something else; empty: in nothing."""
     try:
         before = Paths(from_json(storage.read_bytes(uri))).training_fields
     except ConfigError as error:
-        raise StorageError(f"{uri}: {error}; {advice}") from error
+        return f": {error}"
     now = Paths(config).training_fields
     changed = [name for name in now if before.get(name) != now[name]]
-    if changed:
-        found = "; ".join(f"{n} was {before.get(n)}, now {now[n]}" for n in changed[:3])
-        more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        raise StorageError(f"{uri} is of another experiment ({found}{more}); {advice}")
+    if not changed:
+        return ""
+    found = "; ".join(f"{n} was {before.get(n)}, now {now[n]}" for n in changed[:3])
+    more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+    return f" is of another experiment ({found}{more})"
 
 
 def _score(config: ExperimentConfig, uris: dict[str, str], stages: Stages) -> None:

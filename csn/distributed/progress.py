@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 LOG_INTERVAL_S = 5.0
 TERMINAL_INTERVAL_S = 0.2
+ORDER = ("compose", "prepare", "plan", "train", "embed", "evaluate", "report")
+"""Stages of a whole run."""
 
 
 class Counter:
@@ -28,6 +30,8 @@ class Counter:
 
     def __init__(self, name: str, total: int, unit: str) -> None:
         self.name, self.total, self.unit = name, total, unit
+        place = f"{ORDER.index(name) + 1}/{len(ORDER)} " if name in ORDER else ""
+        self.title = f"{place}{name}"
         self.done = 0
         self.note = ""
         self.audio_hours: float | None = None
@@ -63,7 +67,7 @@ class Counter:
         share = self.done / max(self.total, 1)
         left = f", {clock(left_s)} left" if left_s is not None else ""
         note = f"  {self.note}" if self.note else ""
-        line = f"{self.name}: {self.done}/{self.total} {self.unit} ({share:.0%}{left}){note}"
+        line = f"{self.title}: {self.done}/{self.total} {self.unit} ({share:.0%}{left}){note}"
         if self._terminal:
             sys.stderr.write(f"\r\x1b[2K{line[:150]}")
             sys.stderr.flush()
@@ -75,7 +79,7 @@ class Counter:
         if self._terminal:
             sys.stderr.write("\r\x1b[2K")
         seconds = time.monotonic() - self._started
-        log.info("%s: %s %s in %s", self.name, self.done, self.unit, clock(seconds))
+        log.info("%s: %s %s in %s", self.title, self.done, self.unit, clock(seconds))
         return Stage(self.name, seconds, self.audio_hours, self.detail)
 
 
@@ -109,7 +113,7 @@ class Stages:
     def stage(self, name: str, total: int, unit: str) -> Iterator[Counter]:
         """Count and time what happens inside; it is recorded only if it did not fail."""
         counter = Counter(name, total, unit)
-        log.info("%s: %s %s", name, total, unit)
+        log.info("%s: %s %s", counter.title, total, unit)
         yield counter
         self._stages[name] = counter.finish()
         storage.write_json(self._uri, [asdict(stage) for stage in self._stages.values()])

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -258,3 +259,22 @@ def test_stem_that_is_gone_refuses_the_track_by_the_file_s_name(track_of):
     Path(track.stems[0].audio_uri).unlink()
     with pytest.raises(CorpusError, match=r"S00\.flac: no such file"):
         prepare_track(track, AUDIO)
+
+
+def test_onset_of_the_midi_keeps_what_sounds_before_the_audio_is_loud(track_of):
+    track = replace(track_of({"drums": [after(0.5, noise(0, 2.0))]}), first_note_s=0.25)
+    prepared = prepare_track(track, replace(AUDIO, onset_source="midi"))
+    assert prepared.onset_s == 0.25
+
+
+def test_onset_of_the_midi_is_never_after_the_first_sound(track_of):
+    track = replace(track_of({"drums": [after(0.5, noise(0, 2.0))]}), first_note_s=2.0)
+    prepared = prepare_track(track, replace(AUDIO, onset_source="midi"))
+    assert prepared.onset_s == pytest.approx(0.5, abs=0.01)
+
+
+def test_onset_of_the_midi_is_refused_where_there_is_none(track_of):
+    with pytest.raises(CorpusError, match="no MIDI note"):
+        prepare_track(
+            track_of({"drums": [after(0.5, noise(0, 2.0))]}), replace(AUDIO, onset_source="midi")
+        )

@@ -107,6 +107,7 @@ def test_tempo_of_the_real_track(real):
     assert len(tempi) == 1
     assert track.tempo_bpm == pytest.approx(6e7 / tempi.pop(), abs=1e-3)
     assert track.tempo_stability == pytest.approx(1.0)
+    assert track.first_note_s == pytest.approx(0.781, abs=1e-3)
 
 
 def test_real_track_is_prepared(real):
