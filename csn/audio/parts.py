@@ -7,8 +7,8 @@ first onset (never by the part's own), so that an instrument which enters late s
 
 Choices
 -------
-By default the onset is the first sample of the mix within `AudioConfig.onset_db` of the mix's peak; the mix
-is the sum of the parts, which for Slakh2100 is what ``mix.flac`` holds, to rounding.
+By default the onset is the first sample of the mix within `AudioConfig.onset_db` of the mix's
+peak; the mix is the sum of the parts, which for Slakh2100 is what ``mix.flac`` holds, to rounding.
 """
 
 from dataclasses import dataclass, field

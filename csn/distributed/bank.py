@@ -9,6 +9,7 @@ of its own rows and no others, so the memory of a node does not grow with the co
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -58,7 +59,7 @@ def load_parts(uri: str, horizon_s: float | None = None) -> Parts:
     return Parts(pcm, table["pcm_scale"][0].as_py(), rate)
 
 
-_load = ray.remote(num_cpus=RENDER_CPUS, max_retries=3)(load_parts)
+_load: Any = ray.remote(num_cpus=RENDER_CPUS, max_retries=3)(load_parts)
 
 
 def load_bank(

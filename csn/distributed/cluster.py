@@ -9,7 +9,7 @@ an error every second.
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import ray
@@ -74,7 +74,7 @@ def quieten() -> None:
     logging.getLogger("ray.data._internal.progress").setLevel(logging.ERROR)
 
 
-def described(resources: dict[str, float]) -> str:
+def described(resources: Mapping[str, float]) -> str:
     """Say what a cluster has, in a few words."""
     gpus = resources.get("GPU", 0)
     memory_gib = resources.get("memory", 0) / 2**30

@@ -217,17 +217,19 @@ def _embedded(
     numbered = mixes.select(["duration_s", "tracks", "starts_s"]).append_column(
         "row", pa.array(np.arange(len(mixes)))
     )
-    dataset = ray.data.from_arrow(_blocks(numbered)).map_batches(
+    blocks = _blocks(numbered)
+    dataset = ray.data.from_arrow(blocks).map_batches(
         Embedder,
         batch_size=None,
         batch_format="pyarrow",
         fn_constructor_args=(to_json(config), systems, bank),
-        **_pool(config),
+        **_pool(config, len(blocks)),
     )
     found: dict[str, list[np.ndarray]] = {name: [] for name in systems}
     rows = []
     with stages.stage("embed", len(mixes), "segments") as counter:
-        for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+        embedded: Any = dataset.iter_batches(batch_size=None, batch_format="pyarrow")
+        for block in embedded:
             rows.append(block["row"].to_numpy())
             for name in systems:
                 column = block[name].combine_chunks()
@@ -249,16 +251,20 @@ def _blocks(mixes: pa.Table) -> list[pa.Table]:
     return blocks
 
 
-def _pool(config: ExperimentConfig) -> dict[str, Any]:
-    have = ray.cluster_resources()
+def _pool(config: ExperimentConfig, num_blocks: int) -> dict[str, Any]:
+    """Resources of the embedding actors: no more of them than there are blocks."""
+    have: Mapping[str, float] = ray.cluster_resources()
     workers = config.workers
+    cpus, gpus = have.get("CPU", 1), have.get("GPU", 0)
     if workers.use_gpu:
-        size = workers.num_embed_workers or max(1, int(have.get("GPU", 0)))
-        return {"compute": ray.data.ActorPoolStrategy(size=size), "num_gpus": 1, "num_cpus": 1}
-    cpus = have.get("CPU", 1)
-    fitting = max(1, int((cpus - cluster.RENDER_CPUS) / EMBED_CPUS))
-    size = workers.num_embed_workers or min(fitting, int(cpus))
-    return {"compute": ray.data.ActorPoolStrategy(size=size), "num_cpus": EMBED_CPUS}
+        fitting, each = gpus, {"num_gpus": 1, "num_cpus": 1}
+    else:
+        fitting, each = (
+            min(cpus, (cpus - cluster.RENDER_CPUS) / EMBED_CPUS),
+            {"num_cpus": EMBED_CPUS},
+        )
+    size = min(workers.num_embed_workers or max(1, int(fitting)), num_blocks)
+    return {"compute": ray.data.ActorPoolStrategy(size=size), **each}
 
 
 def _write(

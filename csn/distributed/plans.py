@@ -8,6 +8,8 @@ same seed gives the same rows, however many workers made them.
 
 import logging
 import zlib
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -61,12 +63,12 @@ def plan_triplets(
     drawn: list[pa.Table] = []
     with stages.stage("plan", total, "rows") as counter:
         dataset = ray.data.range(total, override_num_blocks=blocks).map_batches(
-            _draw,
+            partial(_draw, found=shared, config=config),
             batch_size=None,
             batch_format="pyarrow",
-            fn_kwargs={"found": shared, "config": config},
         )
-        for block in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+        blocks_drawn: Any = dataset.iter_batches(batch_size=None, batch_format="pyarrow")
+        for block in blocks_drawn:
             drawn.append(block.cast(TRIPLET_SCHEMA))
             counter.advance(len(block))
         counter.detail = f"{num_plans} plans of {num_rows} rows"

@@ -20,8 +20,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,8 @@ log = logging.getLogger(__name__)
 
 MIXES_PER_BLOCK = 384
 """About 0.1 s of rendering and 70 MB of 3 s at 16 kHz: small enough to start soon."""
+ROWS_PER_STREAM = 30_000
+"""Plan rows of one data set; a few hundred blocks, which Ray holds with ease."""
 
 
 @dataclass(slots=True)
@@ -92,11 +95,10 @@ def rendered(
     blocks = [rows.slice(i, per_block) for i in range(0, len(rows), per_block)]
     # Tasks, not actors: an actor pool beside a trainer on few CPUs never gets one.
     dataset = ray.data.from_arrow(blocks).map_batches(
-        render_rows,
+        partial(render_rows, bank=bank, config=config),
         batch_size=None,
         batch_format="pyarrow",
         num_cpus=cluster.RENDER_CPUS,
-        fn_kwargs={"bank": bank, "config": config},
     )
     return iter(
         dataset.iter_torch_batches(batch_size=batch_size, prefetch_batches=2, device=device)
@@ -132,13 +134,15 @@ class Trainer:
             # On a CPU torch has none: there each rank normalises by its own share of the batch.
             network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
         self.model = ray.train.torch.prepare_model(network)
-        self.network: ConditionalNetwork = getattr(self.model, "module", self.model)
+        self.network = cast("ConditionalNetwork", getattr(self.model, "module", self.model))
         optimizer = self.config.optimizer
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=optimizer.learning_rate)
         self.validation = Validation(self.config, settings["validation"])
         self.masks = torch.from_numpy(self.config.network.layout.masks()).float().to(self.device)
         self.best_weights: dict[str, Tensor] = {}
         self.progress = Progress()
+        self._batches: Iterator[dict[str, Tensor]] = iter(())
+        self._streamed_until = 0
         self._restore()
 
     @property
@@ -182,17 +186,7 @@ class Trainer:
         return bool(stop.item())
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
-        batch_size = self.config.training.batch_size
-        rows = epoch_rows(
-            self.rows,
-            epoch,
-            seed=self.config.seed,
-            batch_size=batch_size,
-            rank=self.rank,
-            num_ranks=self.num_ranks,
-        )
-        local = batch_size // self.num_ranks
-        batches = rendered(rows, self.bank, self.config, local, self.device)
+        batches = self._batches_from(epoch)
         self.model.train()
         losses, active = [], []
         waited_s, started = 0.0, time.monotonic()
@@ -204,7 +198,8 @@ class Trainer:
             losses.append(result.loss.item())
             active.append(result.active.item())
             if not math.isfinite(losses[-1]):
-                of_step = rows.slice(step * local, local)
+                local = self.config.training.batch_size // self.num_ranks
+                of_step = self._rows_of(epoch).slice(step * local, local)
                 raise TrainingError(_not_finite(of_step, batch["waveforms"], epoch, step))
             self._post(epoch, step, losses[-1])
         return {
@@ -213,6 +208,31 @@ class Trainer:
             "train/waited_s": waited_s,
             "train/busy_share": 1 - waited_s / max(time.monotonic() - started, 1e-9),
         }
+
+    def _rows_of(self, epoch: int) -> pa.Table:
+        return epoch_rows(
+            self.rows,
+            epoch,
+            seed=self.config.seed,
+            batch_size=self.config.training.batch_size,
+            rank=self.rank,
+            num_ranks=self.num_ranks,
+        )
+
+    def _batches_from(self, epoch: int) -> Iterator[dict[str, Tensor]]:
+        """Stream this epoch's batches and those of the epochs after it.
+
+        A data set takes a second or more to start, which a short epoch would wait for each time.
+        """
+        if epoch >= self._streamed_until:
+            ahead = max(1, ROWS_PER_STREAM // self.config.triplets.num_rows)
+            self._streamed_until = min(epoch + ahead, self.config.training.num_epochs)
+            rows = [self._rows_of(e) for e in range(epoch, self._streamed_until)]
+            local = self.config.training.batch_size // self.num_ranks
+            self._batches = rendered(
+                pa.concat_tables(rows), self.bank, self.config, local, self.device
+            )
+        return self._batches
 
     def _step(self, batch: dict[str, Tensor], step: int) -> TripletLoss:
         num_steps = self.steps_per_epoch * self.config.training.num_epochs

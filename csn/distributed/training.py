@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import ray
 import safetensors.torch
@@ -26,6 +27,7 @@ from ray.train import (
     LoggingConfig,
     RunConfig,
     ScalingConfig,
+    TrainingFailedError,
     UserCallback,
 )
 from ray.train import Result as TrainResult
@@ -44,7 +46,7 @@ from csn.model import checkpoint
 from csn.model.network import build_network
 from csn.paths import Paths
 from csn.records import ROLES
-from csn.triplets.planning import Candidates
+from csn.triplets.planning import Candidates, any_part
 
 log = logging.getLogger(__name__)
 
@@ -128,7 +130,7 @@ def _horizons_s(config: ExperimentConfig, found: Candidates) -> dict[str, float]
     """How much of each track can be drawn: with a limit on segments, often only its beginning."""
     hop_s = config.audio.level_hop_s
     return {
-        track: float(parts.any(axis=0).nonzero()[0].max() * hop_s + config.audio.segment_s)
+        track: float(np.flatnonzero(any_part(parts)).max() * hop_s + config.audio.segment_s)
         for track, parts in found.sounding.items()
         if parts.any()
     }
@@ -172,7 +174,7 @@ def _run(config: ExperimentConfig, paths: Paths, settings: dict[str, Any]) -> Tr
     )
     try:
         return trainer.fit()
-    except ray.train.TrainingFailedError as error:
+    except TrainingFailedError as error:
         if cause := cluster.own_error(getattr(error, "controller_failure", None)):
             raise cause from error
         raise TrainingError(
@@ -184,7 +186,8 @@ def _run(config: ExperimentConfig, paths: Paths, settings: dict[str, Any]) -> Tr
 @contextmanager
 def _followed(counter: Counter) -> Iterator[Any]:
     """Show what rank 0 posts while the driver waits for the training to end."""
-    board = ray.remote(num_cpus=0)(Board).remote()
+    actor: Any = ray.remote(num_cpus=0)(Board)
+    board = actor.remote()
     stop = threading.Event()
 
     def follow() -> None:

@@ -61,13 +61,15 @@ def cluster(alone, tmp_path):
         )
     address = f"http://127.0.0.1:{ports['dashboard-port']}"
     deadline = time.monotonic() + LIMIT_S
-    while not answers(f"{address}/api/jobs/"):
-        assert head.poll() is None, log.read_text()
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.2)
-    yield address
-    head.terminate()
-    head.wait(30)
+    try:
+        while not answers(f"{address}/api/jobs/"):
+            assert head.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield address
+    finally:
+        head.kill()  # what it started ends with the environment
+        head.wait()
 
 
 def answers(url):
