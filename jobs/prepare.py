@@ -1,7 +1,8 @@
-"""Decode a corpus, join its stems into parts, and write them as Parquet.
+r"""Decode a corpus, join its stems into parts, and write them as Parquet.
 
-uv run jobs/prepare.py uv run jobs/prepare.py hashizume2024 --corpus.uri
-s3://bucket/slakh2100_flac_redux --root s3://bucket/csn
+uv run jobs/prepare.py
+uv run jobs/prepare.py hashizume2024 --corpus.uri s3://bucket/slakh2100_flac_redux \
+    --root s3://bucket/csn
 """
 
 from csn import cli

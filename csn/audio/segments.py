@@ -11,21 +11,7 @@ Source
 """
 
 import numpy as np
-from jaxtyping import Bool, Float
-
-
-def starts_s(length_s: float, duration_s: float, hop_s: float) -> Float[np.ndarray, " segments"]:
-    """Give the starts of all whole segments in a track of `length_s` seconds.
-
-    Examples
-    --------
-    >>> starts_s(10.0, duration_s=3.0, hop_s=3.0).tolist()
-    [0.0, 3.0, 6.0]
-    """
-    count = (
-        max(0, int((length_s - duration_s) / hop_s + 1e-9) + 1) if length_s >= duration_s else 0
-    )
-    return np.arange(count) * hop_s
+from jaxtyping import Bool
 
 
 def first_sounding(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from csn.config.checks import Strict, check
+from csn.config.checks import Strict, check, check_name, check_range
 from csn.records import SPLITS
 
 
@@ -60,10 +60,7 @@ class CorpusConfig(Strict):
     """Leave out the stems of Slakh2100 that are known to be noise or to miss notes."""
 
     def __post_init__(self) -> None:
-        check(
-            bool(self.name) and "/" not in self.name,
-            f"corpus.name={self.name!r} must be a name without '/'",
-        )
+        check_name("corpus.name", self.name)
         check(
             0 <= self.max_reject_fraction <= 1,
             f"corpus.max_reject_fraction={self.max_reject_fraction} must be between 0 and 1",
@@ -114,6 +111,10 @@ class AudioConfig(Strict):
             f"audio.sample_rate_hz={self.sample_rate_hz} must be at least 8000",
         )
         check(self.segment_s > 0, f"audio.segment_s={self.segment_s} must be positive")
+        check_range("audio.max_track_s", self.max_track_s, self.segment_s)
+        check_range("audio.max_length_difference_s", self.max_length_difference_s, 0)
+        for name in ("silence_db", "flat_db", "onset_db"):
+            check_range(f"audio.{name}", getattr(self, name), -200, 0)
         frames = self.segment_s / self.level_hop_s if self.level_hop_s > 0 else 0.5
         check(
             abs(frames - round(frames)) < 1e-9 and round(frames) % 4 == 0,
@@ -152,6 +153,11 @@ class TripletConfig(Strict):
             self.num_triplets >= 1, f"triplets.num_triplets={self.num_triplets} must be positive"
         )
         check(self.num_plans >= 1, f"triplets.num_plans={self.num_plans} must be positive")
+        check_range("triplets.min_gap_s", self.min_gap_s, 0)
+        check_range("triplets.max_merge_bpm", self.max_merge_bpm, 0)
+        check_range("triplets.min_tempo_stability", self.min_tempo_stability, 0, 1)
+        if self.max_segments_per_track is not None:
+            check_range("triplets.max_segments_per_track", self.max_segments_per_track, 1)
         check(
             self.tempo_group_bpm > 0,
             f"triplets.tempo_group_bpm={self.tempo_group_bpm} must be positive",

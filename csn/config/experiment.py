@@ -1,12 +1,13 @@
 """One experiment, whole, and its form as JSON."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields, is_dataclass
 from functools import cache
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
-from csn.config.checks import Strict, check
+from csn.config.checks import Strict, check, check_name, check_range
 from csn.config.data import AudioConfig, CorpusConfig, TripletConfig
 from csn.config.learning import (
     FrontendConfig,
@@ -43,10 +44,20 @@ class ExperimentConfig(Strict):
     workers: WorkerConfig = field(default_factory=WorkerConfig)
 
     def __post_init__(self) -> None:
-        check(
-            bool(self.name) and "/" not in self.name,
-            f"name={self.name!r} must be a name without '/'",
-        )
+        check_name("name", self.name)
+        check_range("seed", self.seed, 0)
+        check_range("corpus.generated.seed", self.corpus.generated.seed, 0)
+        _check_finite(self)
+        durations_s = {f"evaluation.durations_s={d}": d for d in self.evaluation.durations_s}
+        validation_s = self.training.validation_duration_s
+        durations_s[f"training.validation_duration_s={validation_s}"] = validation_s
+        for named, duration_s in durations_s.items():
+            frames = duration_s / self.audio.level_hop_s
+            check(
+                frames > 3.5 and abs(frames - round(frames)) < 1e-9,
+                f"{named} must be 4 or more times audio.level_hop_s={self.audio.level_hop_s}, "
+                "and a multiple of it",
+            )
         check(bool(self.root), "root must be a folder or an s3:// URI, not empty")
         hops = self.triplets.hop_s / self.audio.level_hop_s
         check(
@@ -68,6 +79,17 @@ class ExperimentConfig(Strict):
             self.frontend.window <= self.audio.segment_s * self.audio.sample_rate_hz,
             f"frontend.window={self.frontend.window} is longer than a segment",
         )
+
+
+def _check_finite(config: ExperimentConfig) -> None:
+    """Refuse inf and nan anywhere: JSON has no form for them."""
+    for part in fields(config):
+        value = getattr(config, part.name)
+        for inner in fields(value) if is_dataclass(value) else ():
+            number = getattr(value, inner.name)
+            if isinstance(number, float):
+                named = f"{part.name}.{inner.name}"
+                check(math.isfinite(number), f"{named}={number} must be a number, not inf or nan")
 
 
 @cache

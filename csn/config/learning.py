@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from csn.conditions import INSTRUMENTS, SubspaceLayout
-from csn.config.checks import Strict, check
+from csn.config.checks import Strict, check, check_range
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,6 +95,7 @@ class OptimizerConfig(Strict):
             0 <= self.decay_fraction <= 1,
             f"optimizer.decay_fraction={self.decay_fraction} must be between 0 and 1",
         )
+        check_range("optimizer.final_ratio", self.final_ratio, 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,7 +113,7 @@ class TrainingConfig(Strict):
     validation_segments: int = 8
     """At most so many segments of each mix are embedded in a validation."""
     validation_duration_s: float = 3.0
-    """Length of the segments of validation; a whole number of seconds."""
+    """Length of the segments of validation."""
     bf16: bool = True
     """Run the encoder in bfloat16 where the device is a GPU."""
 

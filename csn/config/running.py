@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from csn.config.checks import Strict, check
+from csn.config.checks import Strict, check, check_range
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +35,13 @@ class EvaluationConfig(Strict):
             self.num_versions >= 2,
             f"evaluation.num_versions={self.num_versions}: P2 needs another version to find",
         )
-        check(bool(self.durations_s), "evaluation.durations_s must name at least one length")
+        check(
+            bool(self.durations_s) and len(set(self.durations_s)) == len(self.durations_s),
+            f"evaluation.durations_s={self.durations_s} must be one or more different lengths",
+        )
+        check_range("evaluation.num_focus_tracks", self.num_focus_tracks, 2)
+        check_range("evaluation.num_resamples", self.num_resamples, 1)
+        check_range("evaluation.min_sounding_share", self.min_sounding_share, 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,3 +70,7 @@ class WorkerConfig(Strict):
             self.cpus_per_train_worker > 0,
             f"workers.cpus_per_train_worker={self.cpus_per_train_worker} must be positive",
         )
+        check_range("workers.max_failures", self.max_failures, 0)
+        for name in ("threads_per_train_worker", "num_embed_workers"):
+            if getattr(self, name) is not None:
+                check_range(f"workers.{name}", getattr(self, name), 1)

@@ -17,7 +17,6 @@ import pyarrow.compute as pc
 import ray
 import ray.data
 import torch
-from torch import nn
 
 from csn import storage
 from csn.config import ExperimentConfig, from_json, to_json
@@ -25,9 +24,8 @@ from csn.distributed import cluster
 from csn.distributed.bank import Bank, load_bank, mixes_of
 from csn.distributed.plans import split_of
 from csn.distributed.progress import Stages
-from csn.errors import ConfigError, CorpusError
-from csn.model import checkpoint
-from csn.model.network import build_mean_mel, build_network
+from csn.distributed.systems import build_system, condition_dims, system_digests
+from csn.errors import CorpusError
 from csn.paths import Paths
 from csn.records import embedding_schema
 from csn.triplets.evaluation_mixes import music_id_mixes, pseudo_mix_id_mixes
@@ -35,7 +33,6 @@ from csn.triplets.planning import candidates
 
 log = logging.getLogger(__name__)
 
-OURS = "csn"
 MANIFEST = "_manifest.json"
 """The underscore hides it from those who read the folder as one Parquet data set."""
 EMBED_CPUS = 0.75
@@ -76,7 +73,7 @@ def embed(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> dict[st
     started_at = storage.utc_now()
     vectors = _embedded(config, paths, mixes, missing, stages)
     for system in missing:
-        conditions = _conditions(config, system)
+        conditions = condition_dims(config, system)
         _write(uris[system], mixes, vectors[system], conditions, digests[system])
         manifest = storage.Manifest.finished(
             started_at,
@@ -126,45 +123,6 @@ def evaluation_mixes(config: ExperimentConfig, tracks: pa.Table) -> tuple[pa.Tab
         tables.append(table)
         messages += [f"{duration_s:g} s: {message}" for message in lacking]
     return pa.concat_tables(tables).combine_chunks(), messages
-
-
-def system_digests(config: ExperimentConfig, paths: Paths) -> dict[str, str]:
-    """Digest of each system that is scored: the network's, and those of the baselines."""
-    loaded = checkpoint.load(paths.best_checkpoint)
-    ours, theirs = config, loaded.config
-    if (ours.frontend, ours.audio.sample_rate_hz) != (
-        theirs.frontend,
-        theirs.audio.sample_rate_hz,
-    ):
-        raise ConfigError(
-            f"{paths.best_checkpoint} hears {theirs.audio.sample_rate_hz} Hz through "
-            f"{theirs.frontend}, the corpus is prepared at {ours.audio.sample_rate_hz} Hz for "
-            f"{ours.frontend}; use the recipe and options it was trained with"
-        )
-    heard = [asdict(ours.frontend), ours.audio.sample_rate_hz]
-    digests = {
-        "untrained": storage.digest(["untrained", heard, asdict(ours.network), ours.seed]),
-        "mean_mel": storage.digest(["mean_mel", heard]),
-    }
-    return {OURS: loaded.digest} | {name: digests[name] for name in config.evaluation.baselines}
-
-
-def build_system(system: str, config: ExperimentConfig, paths: Paths) -> nn.Module:
-    """Make the module that embeds for `system`."""
-    if system == OURS:
-        return checkpoint.load(paths.best_checkpoint).network
-    if system == "untrained":
-        torch.manual_seed(config.seed)
-        return build_network(config).eval()
-    return build_mean_mel(config).eval()
-
-
-def _conditions(config: ExperimentConfig, system: str) -> dict[str, slice]:
-    """Dimensions that each condition reads; without subspaces, all of them."""
-    layout = config.network.layout
-    if system == "mean_mel":
-        return dict.fromkeys(layout.conditions, slice(None))
-    return {condition: layout.dims(condition) for condition in layout.conditions}
 
 
 def _is_complete(uri: str, plan_digest: str) -> bool:

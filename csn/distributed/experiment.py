@@ -13,9 +13,10 @@ import pyarrow as pa
 from csn import storage
 from csn.config import ExperimentConfig, from_json, to_json
 from csn.distributed import cluster, ingest
-from csn.distributed.embedding import OURS, check_split, embed, read_embeddings
+from csn.distributed.embedding import check_split, embed, read_embeddings
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported, write_report
+from csn.distributed.systems import OURS
 from csn.distributed.training import fit
 from csn.errors import ConfigError, ProtocolError, StorageError
 from csn.evaluation.scores import music_id_scores, pseudo_mix_id_scores, score_table

@@ -11,9 +11,10 @@ import pyarrow.compute as pc
 from csn import storage
 from csn.config import ExperimentConfig
 from csn.distributed.bank import load_parts, mixes_of
-from csn.distributed.embedding import MANIFEST, OURS, read_embeddings, system_digests
+from csn.distributed.embedding import MANIFEST, read_embeddings
 from csn.distributed.ingest import read_rejects
 from csn.distributed.progress import Stages
+from csn.distributed.systems import OURS, system_digests
 from csn.distributed.training import read_finished
 from csn.paths import Paths
 from csn.records import ROLES, Mix

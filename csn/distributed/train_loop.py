@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -34,10 +33,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from csn.config import ExperimentConfig, OptimizerConfig, from_json
+from csn.config import OptimizerConfig, from_json
 from csn.distributed import cluster
 from csn.distributed.bank import Bank, mixes_of
 from csn.distributed.plans import epoch_rows
+from csn.distributed.streams import rendered
 from csn.distributed.validation import Validation
 from csn.errors import TrainingError
 from csn.model.losses import TripletLoss, triplet_batch_loss
@@ -46,8 +46,6 @@ from csn.records import ROLES
 
 log = logging.getLogger(__name__)
 
-MIXES_PER_BLOCK = 384
-"""About 0.1 s of rendering and 70 MB of 3 s at 16 kHz: small enough to start soon."""
 ROWS_PER_STREAM = 30_000
 """Plan rows of one data set; a few hundred blocks, which Ray holds with ease."""
 
@@ -62,47 +60,6 @@ class Progress:
     best_score: float = -math.inf
     stale: int = 0
     """Validations since the best."""
-
-
-def render_rows(rows: pa.Table, bank: Bank, config: ExperimentConfig) -> dict[str, np.ndarray]:
-    """Render plan rows: the three mixes of each, and its conditions as places in the layout.
-
-    Returns
-    -------
-    dict
-        ``waveforms`` [rows, 3, samples], ``condition`` [rows] and ``interchanged`` [rows] (-1:
-        none).
-    """
-    layout = config.network.layout
-    mixes = [mixes_of(rows, f"{role}_") for role in ROLES]
-    flat = [mix for triplet in zip(*mixes, strict=True) for mix in triplet]
-    waveforms = bank.render(flat, config.audio.segment_s)
-    places = {condition: layout.index(condition) for condition in layout.conditions}
-    return {
-        "waveforms": waveforms.reshape(len(rows), len(ROLES), -1),
-        "condition": np.array([places[c] for c in rows["condition"].to_pylist()]),
-        "interchanged": np.array(
-            [places.get(c, -1) for c in rows["interchanged_condition"].to_pylist()]
-        ),
-    }
-
-
-def rendered(
-    rows: pa.Table, bank: Bank, config: ExperimentConfig, batch_size: int, device: torch.device
-) -> Iterator[dict[str, Tensor]]:
-    """Stream the rendered batches of `rows`, made by tasks beside the training."""
-    per_block = max(1, round(MIXES_PER_BLOCK / len(ROLES) / batch_size)) * batch_size
-    blocks = [rows.slice(i, per_block) for i in range(0, len(rows), per_block)]
-    # Tasks, not actors: an actor pool beside a trainer on few CPUs never gets one.
-    dataset = ray.data.from_arrow(blocks).map_batches(
-        partial(render_rows, bank=bank, config=config),
-        batch_size=None,
-        batch_format="pyarrow",
-        num_cpus=cluster.RENDER_CPUS,
-    )
-    return iter(
-        dataset.iter_torch_batches(batch_size=batch_size, prefetch_batches=2, device=device)
-    )
 
 
 def learning_rate_factor(step: int, num_steps: int, config: OptimizerConfig) -> float:

@@ -29,6 +29,7 @@ def render_mix(
         At least the tracks of `mix`, all of one sample rate.
     """
     out[:] = 0
+    scaled = np.empty_like(out)
     for part, track_id, start_s in zip(INSTRUMENTS, mix.tracks, mix.starts_s, strict=True):
         if track_id == ABSENT:
             continue
@@ -44,7 +45,8 @@ def render_mix(
                 f"{track_id}: a window of {num_samples} samples from {start_s} s does not fit "
                 f"into its {len(pcm)} samples; was the plan made from other prepared data?"
             )
-        out += np.multiply(piece, np.float32(parts.pcm_scale), dtype=np.float32)
+        np.multiply(piece, np.float32(parts.pcm_scale), out=scaled)
+        out += scaled
 
 
 def render(

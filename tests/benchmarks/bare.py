@@ -42,14 +42,15 @@ def decode_and_resample(job: tuple[Sequence[str], int]) -> int:
     return total
 
 
-def load_triplet(job: list[tuple[list[tuple[str, float]], float]]) -> np.ndarray:
+def load_triplet(job: tuple[list[tuple[list[tuple[str, float]], float]], int]) -> np.ndarray:
     """Load a triplet as a data set's ``__getitem__`` does: each mix's stem files with librosa."""
     import librosa
 
     mixes = []
-    for stems, duration_s in job:
+    wanted, rate_hz = job
+    for stems, duration_s in wanted:
         pieces = [
-            librosa.load(path, sr=None, offset=offset_s, duration=duration_s)[0]
+            librosa.load(path, sr=rate_hz, offset=offset_s, duration=duration_s)[0]
             for path, offset_s in stems
         ]
         mixes.append(np.sum(pieces, axis=0))

@@ -79,16 +79,16 @@ def ray_here(request: pytest.FixtureRequest) -> Iterator[float]:
 
 @pytest.fixture(scope="session")
 def experiment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Configuration of the benchmarks' corpus: 32 pieces of 40 s at 44.1 kHz, prepared at 16."""
+    """Configuration of the benchmarks' corpus: 28 pieces of 120 s at 44.1 kHz, prepared at 16."""
     from csn import recipes
     from csn.config import CorpusConfig, GeneratedConfig
 
     base = recipes.demo()
     settings = GeneratedConfig(
-        num_train_tracks=20,
+        num_train_tracks=16,
         num_validation_tracks=4,
         num_test_tracks=8,
-        duration_s=40.0,
+        duration_s=120.0,
         sample_rate_hz=44_100,
     )
     return replace(

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-NUM_TRIPLETS = 512
-NUM_TRIPLETS_FROM_FILES = 96
+NUM_TRIPLETS = 4_096
+NUM_TRIPLETS_FROM_FILES = 192
 
 
 def test_prepare_against_decoding(composed: Any, ray_here: float, record: Any) -> None:
@@ -47,7 +47,7 @@ def test_render_against_a_file_loader(composed: Any, ray_here: float, record: An
     from csn.distributed.bank import load_bank, mixes_of
     from csn.distributed.plans import plan_triplets
     from csn.distributed.progress import Stages
-    from csn.distributed.train_loop import rendered
+    from csn.distributed.streams import rendered
     from csn.paths import Paths
     from csn.records import INSTRUMENTS, ROLES
 
@@ -65,7 +65,7 @@ def test_render_against_a_file_loader(composed: Any, ray_here: float, record: An
         for stem in slakh.read_track(location, "benchmarks")[0].stems:
             stems.setdefault((location.track_id, stem.instrument), []).append(stem.audio_uri)
 
-    def files(row: pa.Table) -> list:
+    def files(row: pa.Table) -> tuple:
         job = []
         for role in ROLES:
             mix = mixes_of(row, f"{role}_")[0]
@@ -75,7 +75,7 @@ def test_render_against_a_file_loader(composed: Any, ray_here: float, record: An
                 for uri in stems.get((track, part), [])
             ]
             job.append((pieces, composed.audio.segment_s))
-        return job
+        return job, composed.audio.sample_rate_hz
 
     jobs = [files(rows.slice(i, 1)) for i in range(NUM_TRIPLETS_FROM_FILES)]
     loader_s, _ = bare.timed(bare.load_triplet, jobs, jobs[0])

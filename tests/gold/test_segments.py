@@ -4,7 +4,8 @@ import numpy as np
 import prepared_tracks as made
 import pytest
 
-from csn.audio.segments import first_sounding, starts_s
+from csn.audio.activity import sounding_starts
+from csn.audio.segments import first_sounding
 from csn.config import AudioConfig, TripletConfig
 from csn.triplets.planning import candidates
 
@@ -18,7 +19,9 @@ HOP_FRAMES = 6  # 1.5 s on the grid of 0.25 s
     [(2.9, 0), (3.0, 1), (4.4, 1), (4.5, 2), (6.0, 3), (60.0, 39), (61.5, 40), (240.0, 159)],
 )
 def test_number_of_half_overlapping_segments(length_s, count):
-    starts = starts_s(length_s, duration_s=3.0, hop_s=1.5)
+    levels = np.full(int(length_s / AUDIO.level_hop_s), -20.0, np.float32)
+    kept = first_sounding(sounding_starts(levels, 3.0, AUDIO), HOP_FRAMES, None)
+    starts = np.flatnonzero(kept) * AUDIO.level_hop_s
     assert len(starts) == count
     assert (np.diff(starts) == 1.5).all()
 

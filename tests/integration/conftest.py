@@ -16,7 +16,7 @@ import object_store as store
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-NUM_EPOCHS = 4
+NUM_EPOCHS = 8
 """Enough to be stopped in the middle."""
 
 

@@ -79,6 +79,20 @@ from csn.errors import ConfigError
         (WorkerConfig, {"cpus_per_train_worker": 0.0}, r"workers\.cpus_per_train_worker=0\.0"),
         (ExperimentConfig, {"name": ""}, r"name=''"),
         (ExperimentConfig, {"name": "a/b"}, r"name='a/b'"),
+        (ExperimentConfig, {"name": ".."}, r"name='\.\.' must be letters"),
+        (ExperimentConfig, {"name": "x", "seed": -1}, r"seed=-1 must be"),
+        (ExperimentConfig, {"name": "x", "loss": LossConfig(margin=math.inf)}, r"loss\.margin=inf"),
+        (
+            ExperimentConfig,
+            {"name": "x", "evaluation": EvaluationConfig(durations_s=(3.1,))},
+            r"durations_s=3\.1 must be 4 or more times",
+        ),
+        (EvaluationConfig, {"durations_s": (3.0, 3.0)}, r"different lengths"),
+        (EvaluationConfig, {"num_resamples": 0}, r"evaluation\.num_resamples=0"),
+        (AudioConfig, {"max_track_s": 1.0}, r"audio\.max_track_s=1\.0"),
+        (TripletConfig, {"min_gap_s": -1.0}, r"triplets\.min_gap_s=-1\.0"),
+        (WorkerConfig, {"max_failures": -1}, r"workers\.max_failures=-1"),
+        (OptimizerConfig, {"final_ratio": 2.0}, r"optimizer\.final_ratio=2\.0"),
         (ExperimentConfig, {"name": "x", "root": ""}, "root"),
     ],
 )
@@ -133,7 +147,9 @@ def test_unlimited_split_has_no_number_of_tracks():
     seed=st.integers(0, 2**62),
     margin=st.floats(1e-6, 1e6),
     patience=st.none() | st.integers(1, 1000),
-    durations_s=st.lists(st.floats(1, 60), min_size=1, max_size=3).map(tuple),
+    durations_s=st.lists(
+        st.integers(1, 60).map(float), min_size=1, max_size=3, unique=True
+    ).map(tuple),
     root=st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1),
     channels=st.lists(st.integers(1, 640), min_size=2, max_size=6).map(tuple),
     encoder=st.sampled_from(["unet", "strided"]),
