@@ -64,9 +64,8 @@ def embed(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> dict[st
     plan_digest = storage.digest([mixes.to_pylist(), asdict(config.frontend)])
     digests = system_digests(config, paths)
     uris = {system: paths.embeddings(digest) for system, digest in digests.items()}
-    missing = [system for system in uris if not _is_complete(uris[system], plan_digest)]
-    if not missing or config.on_existing == "overwrite":
-        missing = list(uris) if config.on_existing == "overwrite" else missing
+    again = config.on_existing == "overwrite"
+    missing = [name for name in uris if again or not _is_complete(uris[name], plan_digest)]
     if not missing:
         log.info("embed: all of %s is embedded", ", ".join(uris))
         return uris

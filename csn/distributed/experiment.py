@@ -13,10 +13,10 @@ import pyarrow as pa
 from csn import storage
 from csn.config import ExperimentConfig, from_json, to_json
 from csn.distributed import cluster, ingest
-from csn.distributed.embedding import check_split, embed, read_embeddings
+from csn.distributed.embedding import MANIFEST, check_split, embed, read_embeddings
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported, write_report
-from csn.distributed.systems import OURS
+from csn.distributed.systems import OURS, system_digests
 from csn.distributed.training import fit
 from csn.errors import ConfigError, ProtocolError, StorageError
 from csn.evaluation.scores import music_id_scores, pseudo_mix_id_scores, score_table
@@ -30,6 +30,9 @@ def prepare(config: ExperimentConfig) -> str:
     """Compose the corpus if need be and prepare it; returns the prepared folder."""
     paths = Paths(config)
     storage.check_writable(paths.root)
+    if config.on_existing == "overwrite":
+        storage.remove(paths.prepared)
+    _refuse_existing(config, storage.join(paths.prepared, "manifest.json"))
     with cluster.joined():
         _prepared(config, Stages(storage.join(paths.prepared, "stages.json")))
     return paths.prepared
@@ -54,6 +57,8 @@ def train(config: ExperimentConfig) -> str:
 def embed_split(config: ExperimentConfig) -> str:
     """Embed the evaluated split with the trained network; returns the folder of its embeddings."""
     paths = Paths(config)
+    digest = system_digests(config, paths)[OURS]
+    _refuse_existing(config, storage.join(paths.embeddings(digest), MANIFEST))
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         return embed(config, _prepared(config, stages), stages)[OURS]
@@ -62,6 +67,7 @@ def embed_split(config: ExperimentConfig) -> str:
 def evaluate(config: ExperimentConfig) -> str:
     """Score the trained network and write its report, embedding first what is not embedded yet."""
     paths = Paths(config)
+    _refuse_existing(config, paths.experiment("report.html"))
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         uris = embed(config, _prepared(config, stages), stages)
@@ -92,15 +98,21 @@ def _claimed(config: ExperimentConfig) -> Paths:
             raise StorageError(f"{uri}{other}; choose another --name, or --on_existing overwrite")
         # A run that was refused, or stopped before it learnt: its plan must not be ours.
         storage.remove(paths.experiment())
-    elif config.on_existing == "error" and storage.exists(paths.experiment("report.html")):
-        raise StorageError(
-            f"{paths.experiment()} holds this very experiment, finished; choose another "
-            "--name, or --on_existing skip or overwrite"
-        )
+    else:
+        _refuse_existing(config, paths.experiment("report.html"))
     text = to_json(config).encode()
     if not storage.exists(uri) or storage.read_bytes(uri) != text:
         storage.write_bytes(uri, text)
     return paths
+
+
+def _refuse_existing(config: ExperimentConfig, result_uri: str) -> None:
+    """Raise StorageError where `result_uri` stands already and the user wants that refused."""
+    if config.on_existing == "error" and storage.exists(result_uri):
+        raise StorageError(
+            f"{result_uri} is there already, finished; choose another --name or --root, or "
+            "--on_existing skip or overwrite"
+        )
 
 
 def _difference(config: ExperimentConfig, uri: str) -> str:

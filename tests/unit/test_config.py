@@ -1,5 +1,6 @@
 import ast
 import json
+import math
 from dataclasses import fields, is_dataclass, replace
 from itertools import pairwise
 from pathlib import Path
