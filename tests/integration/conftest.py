@@ -16,8 +16,8 @@ import object_store as store
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-NUM_EPOCHS = 8
-"""Enough to be stopped in the middle."""
+NUM_EPOCHS = 20
+"""Some seconds of training: enough to be stopped in the middle."""
 
 
 @pytest.fixture(scope="session")

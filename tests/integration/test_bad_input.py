@@ -142,7 +142,7 @@ def test_tempo_groups_that_are_too_small(refusal, options):
 
 def test_experiment_that_is_there_already(refusal, options, finished):
     line = refusal("train", *options, "--on_existing", "error")
-    assert f"{finished.experiment()} holds this very experiment, finished" in line
+    assert "report.html is there already, finished; choose another --name" in line
     line = refusal("train", *options, "--loss.margin", 0.5)
     assert "is of another experiment (loss.margin was 0.2, now 0.5)" in line
 

@@ -28,6 +28,7 @@ from csn.paths import Paths
 from csn.records import ROLES
 
 CPU = torch.device("cpu")
+NUM_PLAIN_EPOCHS = 4
 
 
 def fit(config, tracks):
@@ -60,7 +61,7 @@ def plain_waveforms(rows, paths, config):
 def plain_losses(config, rows, paths, num_ranks=1):
     """Train as a page of PyTorch does it; each of `num_ranks` normalises its own share of a batch.
 
-    The mean of the ranks' losses has the mean of their gradients.
+    The mean of the ranks' losses has the mean of their gradients. Gives the first epochs' losses.
     """
     torch.manual_seed(config.seed)
     network = build_network(config)
@@ -69,7 +70,7 @@ def plain_losses(config, rows, paths, num_ranks=1):
     local = config.training.batch_size // num_ranks
     num_steps = config.triplets.num_rows // config.training.batch_size
     history = []
-    for epoch in range(config.training.num_epochs):
+    for epoch in range(NUM_PLAIN_EPOCHS):
         shares = [
             epoch_rows(
                 rows,
@@ -165,7 +166,7 @@ def test_horizon_of_a_bank_leaves_what_is_drawn(tiny, finished, planned, tracks)
 
 def test_losses_are_those_of_plain_torch(finished, losses, plain, other_seed):
     # Sums in another order: rounding, which Adam's first steps make a few times larger.
-    assert losses(finished) == pytest.approx(plain, rel=1e-3)
+    assert losses(finished)[:NUM_PLAIN_EPOCHS] == pytest.approx(plain, rel=1e-3)
     assert other_seed != pytest.approx(plain, rel=1e-2)
 
 
@@ -173,13 +174,14 @@ def test_two_ranks_learn_as_one_but_for_the_statistics_of_batches(
     tiny, finished, planned, tracks, plain, other_seed
 ):
     workers = replace(tiny.workers, num_train_workers=2, cpus_per_train_worker=0.5)
-    found = epoch_losses(fit(replace(tiny, name="two-ranks", workers=workers), tracks).history)
+    config = replace(tiny, name="two-ranks", workers=workers)
+    found = epoch_losses(fit(config, tracks).history)[:NUM_PLAIN_EPOCHS]
     # Each rank normalises its own half of a batch, and nothing else is different.
     assert found == pytest.approx(plain_losses(tiny, planned, finished, num_ranks=2), rel=1e-3)
     # 24 mixes have nearly the statistics of 48, until the two trainings have drifted apart: in
     # the first epochs they are within 3 %, where another seed is 8 % and more away.
-    assert found[:4] == pytest.approx(plain[:4], rel=0.03)
-    assert found[:4] != pytest.approx(other_seed[:4], rel=0.06)
+    assert found == pytest.approx(plain, rel=0.03)
+    assert found != pytest.approx(other_seed, rel=0.06)
 
 
 def test_worker_that_dies_costs_nothing_but_time(tiny, finished, tracks, losses, descendants):
@@ -260,26 +262,15 @@ def test_training_stops_when_validation_gets_no_better(tiny, finished, tracks):
     config = replace(
         tiny,
         name="patient",
-        training=replace(tiny.training, num_epochs=20, patience=2),
+        training=replace(tiny.training, num_epochs=30, patience=2),
     )
     trained = fit(config, tracks)
     scores = [row["val/pseudo_mix_id/mean"] for row in trained.history]
     best = int(np.argmax(scores))
     assert trained.best_epoch == best
-    assert len(scores) == best + 1 + 2 < 20
+    assert len(scores) == best + 1 + 2 < 30
     network = checkpoint.load(trained.uri).network
     chosen = validation_set(config, split_of(tracks, "validation"))
     found = Validation(config, chosen).metrics(network, CPU)
     expected = {n: v for n, v in trained.history[best].items() if n.startswith("val/")}
     assert found == pytest.approx(expected)
-
-
-def test_zz(finished):
-    for row in storage.read_table(finished.experiment("metrics.parquet")).to_pylist():
-        print(
-            row["epoch"],
-            row["seconds"],
-            row["train/waited_s"],
-            row["train/loss/triplet"],
-            row["val/pseudo_mix_id/mean"],
-        )

@@ -148,7 +148,7 @@ def test_second_call_makes_what_was_lost(finished, tiny, snapshot):
 
 def test_finished_experiment_is_refused_on_error(finished, tiny, snapshot):
     before = snapshot(tiny.root)
-    with pytest.raises(StorageError, match=r"holds this very experiment, finished; choose anothe"):
+    with pytest.raises(StorageError, match=r"is there already, finished; choose another"):
         experiment.train(replace(tiny, on_existing="error"))
     assert snapshot(tiny.root) == before
 

@@ -82,7 +82,11 @@ from csn.errors import ConfigError
         (ExperimentConfig, {"name": "a/b"}, r"name='a/b'"),
         (ExperimentConfig, {"name": ".."}, r"name='\.\.' must be letters"),
         (ExperimentConfig, {"name": "x", "seed": -1}, r"seed=-1 must be"),
-        (ExperimentConfig, {"name": "x", "loss": LossConfig(margin=math.inf)}, r"loss\.margin=inf"),
+        (
+            ExperimentConfig,
+            {"name": "x", "loss": LossConfig(margin=math.inf)},
+            r"loss\.margin=inf",
+        ),
         (
             ExperimentConfig,
             {"name": "x", "evaluation": EvaluationConfig(durations_s=(3.1,))},
@@ -148,9 +152,9 @@ def test_unlimited_split_has_no_number_of_tracks():
     seed=st.integers(0, 2**62),
     margin=st.floats(1e-6, 1e6),
     patience=st.none() | st.integers(1, 1000),
-    durations_s=st.lists(
-        st.integers(1, 60).map(float), min_size=1, max_size=3, unique=True
-    ).map(tuple),
+    durations_s=st.lists(st.integers(1, 60).map(float), min_size=1, max_size=3, unique=True).map(
+        tuple
+    ),
     root=st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1),
     channels=st.lists(st.integers(1, 640), min_size=2, max_size=6).map(tuple),
     encoder=st.sampled_from(["unet", "strided"]),
