@@ -90,6 +90,7 @@ class Validation:
     def __init__(self, config: ExperimentConfig, chosen: ValidationSet | None) -> None:
         self._config = config
         self._chosen = chosen
+        self._warned: set[tuple[str, str]] = set()
 
     def __bool__(self) -> bool:
         return self._chosen is not None
@@ -135,7 +136,9 @@ class Validation:
         try:
             return self._accuracy(protocol, condition, vectors, sounds, columns, k)
         except ProtocolError as error:
-            log.warning("no validation %s of %s: %s", protocol, condition, error)
+            if (protocol, condition) not in self._warned:  # it will be so after every epoch
+                self._warned.add((protocol, condition))
+                log.warning("no validation %s of %s: %s", protocol, condition, error)
             return None
 
     @staticmethod

@@ -140,9 +140,23 @@ def test_tempo_groups_that_are_too_small(refusal, options):
     assert "lower --workers.cpus_per_train_worker" in line
 
 
-def test_experiment_that_is_there_already(refusal, options, finished):
-    line = refusal("train", *options, "--on_existing", "error")
-    assert "report.html is there already, finished; choose another --name" in line
+@pytest.mark.parametrize(
+    ("job", "result"),
+    [
+        ("prepare", "manifest.json"),
+        ("train", "report.html"),
+        ("embed", "split=test/_manifest.json"),
+        ("evaluate", "report.html"),
+    ],
+)
+def test_result_that_is_there_already(refusal, options, finished, snapshot, job, result):
+    before = snapshot(finished.root)
+    line = refusal(job, *options, "--on_existing", "error")
+    assert f"{result} is there already, finished; choose another --name" in line
+    assert snapshot(finished.root) == before
+
+
+def test_experiment_of_that_name_that_is_another(refusal, options, finished):
     line = refusal("train", *options, "--loss.margin", 0.5)
     assert "is of another experiment (loss.margin was 0.2, now 0.5)" in line
 
@@ -166,17 +180,21 @@ def test_network_of_another_front_end(refusal, options, finished):
     assert f"{finished.best_checkpoint} hears 16000 Hz" in line
 
 
-def test_prepared_file_that_was_cut_short(refusal, options, finished, tracks, tmp_path):
+def test_prepared_file_that_was_cut_short(refusal, options, finished, tmp_path):
     prepared = Path(finished.prepared)
     copy = tmp_path / prepared.relative_to(finished.root)
     shutil.copytree(prepared, copy, copy_function=os.link)
     (tmp_path / "corpora").symlink_to(Path(finished.root, "corpora"))
-    damaged = copy / "parts" / "Track00003.parquet"
+    damaged = copy / "parts" / "Track00014.parquet"  # of the test split
     content = damaged.read_bytes()
     damaged.unlink()  # a link to the session's own
     damaged.write_bytes(content[: len(content) // 2])
-    line = refusal("train", *options, "--root", tmp_path)
-    assert f"{damaged}: not a table as expected" in line
+    line = refusal(
+        "embed",
+        *options,
+        *("--root", tmp_path, "--evaluation.checkpoint_uri", finished.best_checkpoint),
+    )
+    assert line.startswith(f"{damaged}: not a table as expected")
     assert line.count("not a table") == 1, line
 
 

@@ -268,6 +268,16 @@ def test_second_call_prepares_and_writes_nothing(prepared_copy, snapshot):
     assert snapshot(config.root) == before
 
 
+def test_overwriting_prepares_everything_again(prepared_copy, snapshot):
+    config, index = prepared_copy
+    before = snapshot(Paths(config).parts())
+    experiment.prepare(replace(config, on_existing="overwrite"))
+    after = snapshot(Paths(config).parts())
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
+    assert storage.read_table(Paths(config).tracks).equals(index)
+
+
 def test_limit_takes_the_first_tracks_and_raising_it_adds_the_others(prepared_copy, tmp_path):
     whole, index = prepared_copy
     root = str(tmp_path / "limited")
