@@ -39,7 +39,7 @@ class EvaluationConfig(Strict):
             bool(self.durations_s) and len(set(self.durations_s)) == len(self.durations_s),
             f"evaluation.durations_s={self.durations_s} must be one or more different lengths",
         )
-        check_range("evaluation.num_focus_tracks", self.num_focus_tracks, 2)
+        check_range("evaluation.num_focus_tracks", self.num_focus_tracks, 1)
         check_range("evaluation.num_resamples", self.num_resamples, 1)
         check_range("evaluation.min_sounding_share", self.min_sounding_share, 0, 1)
 

@@ -1,5 +1,6 @@
 """What integration tests share: one Ray, one composed corpus, one finished experiment."""
 
+import json
 import os
 import shutil
 import signal
@@ -83,6 +84,21 @@ def snapshot() -> Callable[[str], dict[str, tuple[int, int]]]:
         return {str(f): (f.stat().st_mtime_ns, f.stat().st_ino) for f in files}
 
     return taken
+
+
+@pytest.fixture(scope="session")
+def noted_history() -> Callable[[Any], list[dict[str, float]]]:
+    """Give what reads the epochs of the last checkpoint that Ray Train has noted, if any."""
+
+    def read(experiment: Any) -> list[dict[str, float]]:
+        for notes in Path(experiment).glob("checkpoints/run-*/checkpoint_manager_snapshot.json"):
+            with suppress(ValueError, OSError):  # it is being written, or replaced
+                latest = json.loads(notes.read_text())["latest_checkpoint_result"]
+                folder = notes.with_name(latest["checkpoint_dir_name"])
+                return json.loads((folder / "progress.json").read_text())["history"]
+        return []
+
+    return read
 
 
 @pytest.fixture(scope="session")

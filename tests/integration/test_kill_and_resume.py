@@ -1,6 +1,5 @@
 """A driver that is killed, twice, and started again with the same command."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -24,7 +23,16 @@ def wait_for(happened, process, log):
 
 @pytest.mark.slow
 def test_killed_driver_goes_on_and_does_nothing_twice(
-    finished, tiny_options, tiny, losses, snapshot, alone, end_orphans, repository, tmp_path
+    finished,
+    tiny_options,
+    tiny,
+    losses,
+    snapshot,
+    noted_history,
+    alone,
+    end_orphans,
+    repository,
+    tmp_path,
 ):
     root = tmp_path / "root"
     prepared = root / "prepared"
@@ -65,24 +73,15 @@ def test_killed_driver_goes_on_and_does_nothing_twice(
     assert not list(prepared.glob("*/manifest.json"))
 
     # ... and once in the middle of training, when Ray Train has noted an epoch.
-    def noted():
-        for path in experiment.glob("checkpoints/run-*/checkpoint_manager_snapshot.json"):
-            found = path.read_text()
-            return "checkpoint_2" in found and found
-        return None
-
     process = start()
-    wait_for(noted, process, log)
+    wait_for(lambda: noted_history(experiment), process, log)
     kill(process)
     all_parts = parts()
     assert {path: all_parts[path] for path in first_parts} == first_parts
     assert len(all_parts) == 17
     assert not (experiment / "training.json").exists()
     plan = snapshot(str(experiment))[str(experiment / "triplets.parquet")]
-    (latest, *_) = [
-        folder for folder in experiment.glob("checkpoints/run-*/*") if folder.name in noted()
-    ]
-    kept = json.loads((latest / "progress.json").read_text())["history"]
+    kept = noted_history(experiment)
     assert 1 <= len(kept) < tiny.training.num_epochs
 
     # The same command goes on to the end, as if nothing had happened.

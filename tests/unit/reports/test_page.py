@@ -92,7 +92,7 @@ def test_what_a_user_supplies_is_escaped(bare, score, table):
     history = [{"epoch": 0, f"train/loss/{EVIL}": 0.5}]
     data = replace(
         bare,
-        config=replace(bare.config, name=EVIL.replace("/", "")),
+        config=replace(bare.config, root=EVIL),
         manifest={"git_commit": EVIL, "versions": {EVIL: EVIL}},
         counts={EVIL: 3, "segments": 1184.0},
         scores=table([score("music_id", EVIL, "drums", 0.5)]),
