@@ -149,8 +149,25 @@ class StopOnOwnErrors(UserCallback):
                 raise cause
 
 
+def discard_torn_notes(run_uri: str) -> None:
+    """Remove Ray Train's list of a run's checkpoints where a kill cut its writing short.
+
+    Ray Train would refuse to start, for ever; without the list it starts anew.
+    """
+    uri = storage.join(run_uri, "checkpoint_manager_snapshot.json")
+    if not storage.exists(uri):
+        return
+    try:
+        json.loads(storage.read_bytes(uri))
+    except ValueError:
+        log.warning("%s was cut short: training starts anew", uri)
+        storage.remove(uri)
+
+
 def _run(config: ExperimentConfig, paths: Paths, settings: dict[str, Any]) -> TrainResult:
     workers = config.workers
+    run = f"run-{paths.training_digest}"
+    discard_torn_notes(paths.experiment("checkpoints", run))
     trainer = TorchTrainer(
         train_worker,
         train_loop_config=settings,
@@ -163,7 +180,7 @@ def _run(config: ExperimentConfig, paths: Paths, settings: dict[str, Any]) -> Tr
             },
         ),
         run_config=RunConfig(
-            name=f"run-{paths.training_digest}",
+            name=run,
             storage_path=paths.experiment("checkpoints"),
             failure_config=FailureConfig(max_failures=workers.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=2),

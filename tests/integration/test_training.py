@@ -242,6 +242,19 @@ def test_worker_that_dies_costs_nothing_but_time(
     assert trained.digest == checkpoint.load(finished.best_checkpoint).digest
 
 
+def test_list_of_checkpoints_that_a_kill_cut_short_is_discarded(finished, tmp_path):
+    (notes,) = Path(finished.experiment("checkpoints")).glob("run-*/*_snapshot.json")
+    copy = tmp_path / notes.name
+    copy.write_bytes(notes.read_bytes())
+    training.discard_torn_notes(str(tmp_path))
+    assert copy.read_bytes() == notes.read_bytes()
+    for size in (700, 0):
+        copy.write_bytes(notes.read_bytes()[:size])
+        training.discard_torn_notes(str(tmp_path))
+        assert not copy.exists()
+    training.discard_torn_notes(str(tmp_path))
+
+
 def test_loss_that_is_no_number_names_step_and_tracks_and_is_not_tried_again(
     tiny, finished, tracks, tmp_path, train_workers
 ):
