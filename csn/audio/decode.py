@@ -24,6 +24,8 @@ from csn.errors import CorpusError
 BLOCK_FRAMES = 1 << 18
 MAX_CLIPPED_SHARE = 0.01
 """A file with more samples than this at full scale is refused; with fewer it is reported."""
+CLIPPED = 32767 / 32768
+"""A sample this high is at full scale."""
 UNKNOWN_BYTES = 0x7FFF0000
 """From here on, the length in a WAV's header is what programs write that did not know it."""
 
@@ -120,9 +122,10 @@ def _decode(uri: str, file: sf.SoundFile, rate_hz: int, max_duration_s: float) -
     num_read = num_clipped = 0
     for block in _mono_blocks(uri, file, wanted):
         num_read += len(block)
-        num_clipped += int(np.count_nonzero(np.abs(block) >= 32767 / 32768))
+        if max(block.max(), -block.min()) >= CLIPPED:  # rare: count only where there are some
+            num_clipped += int(np.count_nonzero(np.abs(block) >= CLIPPED))
         last = num_read >= wanted
-        pieces.append(block if same_rate else resampler.resample_chunk(block, last=last))
+        pieces.append(block.copy() if same_rate else resampler.resample_chunk(block, last=last))
     if num_read < wanted:
         raise CorpusError(
             f"{uri}: ends after {num_read / file.samplerate:.2f} s, its header says "
@@ -139,12 +142,15 @@ def _decode(uri: str, file: sf.SoundFile, rate_hz: int, max_duration_s: float) -
 
 
 def _mono_blocks(uri: str, file: sf.SoundFile, num_frames: int) -> Iterator[np.ndarray]:
+    """Read blocks one after the other, each into the memory of the one before."""
     remaining = num_frames
+    memory = np.empty((min(BLOCK_FRAMES, num_frames), file.channels), np.float32)
     while remaining > 0:
-        block = file.read(min(BLOCK_FRAMES, remaining), dtype="float32", always_2d=True)
+        block = file.read(min(BLOCK_FRAMES, remaining), always_2d=True, out=memory[:remaining])
         if not len(block):
             return
-        if not np.isfinite(block).all():
+        # A NaN makes the sum one, an infinity as well; a sum needs no array of its own.
+        if not np.isfinite(block.sum()):
             raise CorpusError(
                 f"{uri}: holds values that are not numbers; expected samples in -1..1; "
                 "render or copy it again"

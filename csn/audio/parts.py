@@ -95,7 +95,10 @@ def _onset(track: Track, heights: np.ndarray, mix_peak: float, audio: AudioConfi
 
 
 def _quantised(samples: np.ndarray, scale: float) -> np.ndarray:
-    return np.clip(np.round(samples / scale), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+    steps = samples * np.float32(1 / scale)
+    np.rint(steps, out=steps)
+    np.clip(steps, -FULL_SCALE, FULL_SCALE - 1, out=steps)
+    return steps.astype("<i2")
 
 
 def _summed(track: Track, audio: AudioConfig) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -156,4 +159,7 @@ def _evened(
     if longest > audio.max_track_s:
         warnings.append(f"cut to its first {audio.max_track_s} of {longest:.1f} s")
     length = max(len(samples) for samples in sums.values())
-    return {part: np.pad(x, (0, length - len(x))) for part, x in sums.items()}
+    return {
+        part: x if len(x) == length else np.pad(x, (0, length - len(x)))
+        for part, x in sums.items()
+    }

@@ -12,6 +12,9 @@ _SETTINGS = {
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     # Ray Train notes reports at this interval, and a short epoch waits for it.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.3",
+    # A worker process that pauses for a second would be ended wherever more processes live than
+    # there are CPUs, and the next task would wait seconds for another that imports all anew.
+    "RAY_idle_worker_killing_time_threshold_ms": "600000",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 for _name, _value in _SETTINGS.items():

@@ -22,8 +22,8 @@ from csn.errors import ConfigError, CsnError
 log = logging.getLogger(__name__)
 
 MIN_LOCAL_CPUS = 2
-RENDER_CPUS = 0.5
-"""CPUs that a task which renders reserves; two run beside a trainer on a machine of two cores."""
+RENDER_CPUS = 1.0
+"""CPUs that a task which renders reserves: more tasks than cores only hinder each other."""
 
 
 @contextmanager

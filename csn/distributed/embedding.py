@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 
 MANIFEST = "_manifest.json"
 """The underscore hides it from those who read the folder as one Parquet data set."""
-EMBED_CPUS = 0.75
-"""CPUs an embedding actor reserves on a machine without GPU: what is left loads tracks."""
-MIXES_PER_BLOCK = 48
+EMBED_CPUS = 0.5
+"""CPUs an embedding actor reserves on a machine without GPU: as much is left to load tracks."""
+MIXES_PER_BLOCK = 96
 BATCH_S = 48.0
 """Audio in one forward pass, which bounds its memory."""
 

@@ -207,7 +207,7 @@ def parts_table(prepared: PreparedTrack) -> pa.Table:
     for part in INSTRUMENTS:
         pcm = parts.pcm.get(part)
         row[f"level_db_{part}"] = prepared.levels_db.get(part)
-        row[f"pcm_{part}"] = None if pcm is None else pcm.astype("<i2").tobytes()
+        row[f"pcm_{part}"] = None if pcm is None else pcm.tobytes()
     return pa.Table.from_pylist([row], schema=PARTS_SCHEMA)
 
 

@@ -26,7 +26,6 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 import ray
-import ray.data
 import ray.train
 import ray.train.torch
 import safetensors.torch
@@ -45,9 +44,6 @@ from csn.model.network import ConditionalNetwork, build_network
 from csn.records import ROLES
 
 log = logging.getLogger(__name__)
-
-ROWS_PER_STREAM = 30_000
-"""Plan rows of one data set; a few hundred blocks, which Ray holds with ease."""
 
 
 @dataclass(slots=True)
@@ -98,8 +94,6 @@ class Trainer:
         self.masks = torch.from_numpy(self.config.network.layout.masks()).float().to(self.device)
         self.best_weights: dict[str, Tensor] = {}
         self.progress = Progress()
-        self._batches: Iterator[dict[str, Tensor]] = iter(())
-        self._streamed_until = 0
         self._restore()
 
     @property
@@ -122,10 +116,11 @@ class Trainer:
     def run(self) -> None:
         """Train until the last epoch, or until validation has not got better for long enough."""
         training = self.config.training
+        batches = self._stream()
         while self.progress.next_epoch < training.num_epochs and not self._stops():
             epoch = self.progress.next_epoch
             started = time.monotonic()
-            metrics = self._train_epoch(epoch)
+            metrics = self._train_epoch(epoch, batches)
             last = epoch == training.num_epochs - 1
             validated = last or epoch % training.validate_every == 0
             if self.rank == 0 and validated:
@@ -142,8 +137,7 @@ class Trainer:
             torch.distributed.broadcast(stop, src=0)
         return bool(stop.item())
 
-    def _train_epoch(self, epoch: int) -> dict[str, float]:
-        batches = self._batches_from(epoch)
+    def _train_epoch(self, epoch: int, batches: Iterator[dict[str, Tensor]]) -> dict[str, float]:
         self.model.train()
         losses, active = [], []
         waited_s, started = 0.0, time.monotonic()
@@ -176,20 +170,11 @@ class Trainer:
             num_ranks=self.num_ranks,
         )
 
-    def _batches_from(self, epoch: int) -> Iterator[dict[str, Tensor]]:
-        """Stream this epoch's batches and those of the epochs after it.
-
-        A data set takes a second or more to start, which a short epoch would wait for each time.
-        """
-        if epoch >= self._streamed_until:
-            ahead = max(1, ROWS_PER_STREAM // self.config.triplets.num_rows)
-            self._streamed_until = min(epoch + ahead, self.config.training.num_epochs)
-            rows = [self._rows_of(e) for e in range(epoch, self._streamed_until)]
-            local = self.config.training.batch_size // self.num_ranks
-            self._batches = rendered(
-                pa.concat_tables(rows), self.bank, self.config, local, self.device
-            )
-        return self._batches
+    def _stream(self) -> Iterator[dict[str, Tensor]]:
+        """Give the batches of this epoch and of those after it, so that rendering never pauses."""
+        epochs = range(self.progress.next_epoch, self.config.training.num_epochs)
+        local = self.config.training.batch_size // self.num_ranks
+        return rendered(map(self._rows_of, epochs), self.bank, self.config, local, self.device)
 
     def _step(self, batch: dict[str, Tensor], step: int) -> TripletLoss:
         num_steps = self.steps_per_epoch * self.config.training.num_epochs

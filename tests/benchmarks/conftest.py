@@ -68,7 +68,8 @@ def ray_here(request: pytest.FixtureRequest) -> Iterator[float]:
         # The first task of a worker process imports the library: that belongs to the start-up.
         @ray.remote(num_cpus=0.5)
         def warm() -> int:
-            import csn.distributed.embedding  # noqa: F401
+            import csn.distributed.embedding
+            import csn.distributed.ingest  # noqa: F401
 
             time.sleep(0.5)
             return os.getpid()
@@ -97,8 +98,14 @@ def experiment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         root=str(tmp_path_factory.mktemp("benchmarks")),
         corpus=CorpusConfig(name="generated-benchmarks", generated=settings),
         triplets=replace(base.triplets, num_triplets=2_048, num_plans=4),
-        training=replace(base.training, num_epochs=4, validate_every=4),
-        evaluation=replace(base.evaluation, num_focus_tracks=4, baselines=()),
+        training=replace(base.training, num_epochs=12, validate_every=12),
+        evaluation=replace(
+            base.evaluation,
+            split="train",  # the most to embed: starting the actors is counted apart
+            num_focus_tracks=12,
+            durations_s=(3.0, 6.0, 10.0),
+            baselines=(),
+        ),
     )
 
 

@@ -168,7 +168,7 @@ def test_rendering_through_ray_is_the_sum_of_slices(tiny, finished, planned):
 
     direct = render_rows(rows, bank, tiny)
     np.testing.assert_allclose(direct["waveforms"], expected, atol=1e-6)
-    batches = list(rendered(rows, bank, tiny, 8, CPU))
+    batches = list(rendered([rows], bank, tiny, 8, CPU))
     assert [len(batch["waveforms"]) for batch in batches] == [8, 8, 8]
     streamed = torch.cat([batch["waveforms"] for batch in batches])
     assert streamed.dtype == torch.float32
