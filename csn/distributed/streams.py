@@ -75,7 +75,7 @@ def rendered(
     )
     ahead = deque(islice(blocks, BLOCKS_AHEAD))
     while ahead:
-        block = ray.get(ahead.popleft())
+        block: Any = ray.get(ahead.popleft())
         ahead.extend(islice(blocks, 1))
         num_rows = len(block["condition"])
         for start in range(0, num_rows - batch_size + 1, batch_size):
