@@ -19,7 +19,7 @@ from pathlib import Path
 from platform import python_version
 from typing import Any, cast
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 
 def digest(value: Any) -> str:
@@ -107,3 +107,20 @@ def _versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             versions[package] = ""
     return versions
+
+
+def from_json(text: str | bytes) -> Manifest:
+    """Read a manifest, strictly; ValueError names every field that does not fit."""
+    try:
+        return _adapter().validate_json(text, strict=True)
+    except ValidationError as error:
+        faults = (
+            f"{'.'.join(map(str, fault['loc'])) or 'manifest'}: {fault['msg']}"
+            for fault in error.errors(include_url=False)
+        )
+        raise ValueError("; ".join(faults)) from error
+
+
+@cache
+def _adapter() -> TypeAdapter[Manifest]:
+    return TypeAdapter(Manifest)

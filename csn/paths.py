@@ -16,6 +16,7 @@ TRAINING_PARTS = (
     "corpus",
     "audio",
     "triplets",
+    "mixing",
     "frontend",
     "network",
     "loss",
@@ -86,6 +87,12 @@ class Paths:
     def experiment(self, *names: str) -> str:
         """Folder of the experiment, or what lies below it."""
         return storage.join(self.root, "experiments", self.config.name, *names)
+
+    @property
+    def plan(self) -> str:
+        """Table of all that the experiment's training draws on."""
+        names = {"triplet": "triplets.parquet", "contrastive": "mixes.parquet"}
+        return self.experiment(names[self.config.loss.kind])
 
     @property
     def best_checkpoint(self) -> str:

@@ -9,6 +9,8 @@ from csn.config import (
     ExperimentConfig,
     FrontendConfig,
     GeneratedConfig,
+    LossConfig,
+    MixingConfig,
     NetworkConfig,
     OptimizerConfig,
     TrainingConfig,
@@ -19,12 +21,26 @@ from csn.config import (
 
 def demo() -> ExperimentConfig:
     """Compose a small corpus and go the whole way on two cores in minutes."""
-    return ExperimentConfig(
+    base = demo_triplets()
+    return replace(
+        base,
         name="demo",
+        mixing=MixingConfig(num_mixes=3_072),
+        network=replace(base.network, subspace_dim=32),
+        loss=LossConfig(kind="contrastive"),
+        training=replace(base.training, batch_size=96, num_epochs=60, validate_every=6),
+        workers=replace(base.workers, placement="device"),
+    )
+
+
+def demo_triplets() -> ExperimentConfig:
+    """Train the demo's encoder on as many mixes in the papers' way, to compare with."""
+    return ExperimentConfig(
+        name="demo_triplets",
         corpus=CorpusConfig(name="generated-demo"),
         audio=AudioConfig(sample_rate_hz=16_000),
         triplets=TripletConfig(
-            num_triplets=2_048, num_plans=40, hop_s=0.25, max_segments_per_track=None
+            num_triplets=2_048, num_plans=60, hop_s=0.25, max_segments_per_track=None
         ),
         frontend=FrontendConfig(window=1024, hop=512, num_mels=128, standardise=True),
         network=NetworkConfig(
@@ -37,8 +53,8 @@ def demo() -> ExperimentConfig:
 
 
 def tiny() -> ExperimentConfig:
-    """Make the demo small enough for seconds: for tests, and to try an installation."""
-    base = demo()
+    """Make the papers' way small enough for seconds: for tests, and to try an installation."""
+    base = demo_triplets()
     return replace(
         base,
         name="tiny",
@@ -64,6 +80,20 @@ def hashizume2024() -> ExperimentConfig:
     return ExperimentConfig(name="hashizume2024", corpus=CorpusConfig(num_train_tracks=1_200))
 
 
+def free_mixing() -> ExperimentConfig:
+    """Train one CSN for five instruments from freely mixed batches: ours, at full size."""
+    base = hashizume2024()
+    return replace(
+        base,
+        name="free_mixing",
+        mixing=MixingConfig(num_mixes=61_440),
+        network=replace(base.network, subspace_dim=32, pooling="mean_std"),
+        loss=LossConfig(kind="contrastive"),
+        optimizer=OptimizerConfig(learning_rate=1e-3, decay_fraction=0.3),
+        training=replace(base.training, batch_size=192, num_epochs=100),
+    )
+
+
 ALL: dict[str, Callable[[], ExperimentConfig]] = {
-    recipe.__name__: recipe for recipe in (demo, tiny, hashizume2024)
+    recipe.__name__: recipe for recipe in (demo, demo_triplets, tiny, hashizume2024, free_mixing)
 }

@@ -137,6 +137,16 @@ TRIPLET_SCHEMA = pa.schema(
     ]
 )
 
+MIX_SCHEMA = pa.schema(
+    [
+        pa.field("mix_id", pa.int64()),
+        pa.field("plan_index", pa.int32()),
+        pa.field("tempo_group", pa.string()),
+        *_mix_fields(""),
+    ]
+)
+"""A plan of free mixes: each part of each mix from a track of its own."""
+
 TRACK_SCHEMA = pa.schema(
     [
         pa.field("track_id", pa.string()),

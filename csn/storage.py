@@ -14,7 +14,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cache
 from io import BufferedReader
 from pathlib import Path
 from typing import Any
@@ -23,11 +22,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-from pydantic import TypeAdapter, ValidationError
 
 from csn import object_storage
 from csn.errors import StorageError
-from csn.manifests import Manifest, digest, utc_now
+from csn.manifests import Manifest, digest, from_json, utc_now
 
 __all__ = [
     "Manifest",
@@ -109,7 +107,7 @@ def open_read(uri: str) -> Iterator[BufferedReader]:
             yield file
 
 
-def write_bytes(uri: str, data: bytes) -> None:
+def write_bytes(uri: str, data: bytes | pa.Buffer) -> None:
     """Write one file atomically, over what was there; missing folders are made."""
     with _explained(uri, "writing"):
         _write(uri, data)
@@ -168,15 +166,10 @@ def write_table(uri: str, table: pa.Table, row_group_size: int | None = None) ->
     """Write one Parquet file atomically, in groups of `row_group_size` rows."""
     # Of audio, neither a dictionary nor the least and greatest value is of use: half the time.
     plain = [field.name for field in table.schema if not pa.types.is_large_binary(field.type)]
-    options = {"use_dictionary": plain, "write_statistics": plain}
-    with _explained(uri, "writing"):
-        if _is_s3(uri):
-            sink = pa.BufferOutputStream()
-            pq.write_table(table, sink, row_group_size=row_group_size, **options)
-            _write(uri, sink.getvalue().to_pybytes())
-        else:
-            with _replaced(_path(uri)) as partial:
-                pq.write_table(table, partial, row_group_size=row_group_size, **options)
+    sink = pa.BufferOutputStream()
+    options = {"row_group_size": row_group_size, "use_dictionary": plain}
+    pq.write_table(table, sink, write_statistics=plain, **options)
+    write_bytes(uri, sink.getvalue())
 
 
 def list_uris(uri: str, suffix: str = "") -> list[str]:
@@ -248,20 +241,11 @@ def read_manifest(uri: str) -> Manifest:
     """Read what `write_manifest` wrote, strictly."""
     text = read_bytes(uri)
     try:
-        return _manifest_adapter().validate_json(text, strict=True)
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'manifest'}: {fault['msg']}"
-            for fault in error.errors(include_url=False)
-        )
+        return from_json(text)
+    except ValueError as error:
         raise StorageError(
-            f"{uri}: not a manifest of this version ({faults}); was it written by another?"
+            f"{uri}: not a manifest of this version ({error}); was it written by another?"
         ) from error
-
-
-@cache
-def _manifest_adapter() -> TypeAdapter[Manifest]:
-    return TypeAdapter(Manifest)
 
 
 def _is_s3(uri: str) -> bool:
@@ -284,21 +268,15 @@ def _key(uri: str) -> str:
     return uri.removeprefix(_S3)
 
 
-def _write(uri: str, data: bytes) -> None:
+def _write(uri: str, data: bytes | pa.Buffer) -> None:
     if _is_s3(uri):
-        object_storage.client().pipe_file(_key(uri), data)
+        object_storage.client().pipe_file(_key(uri), bytes(data))
         return
-    with _replaced(_path(uri)) as partial:
-        partial.write_bytes(data)
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """Give a file to write to, which takes the place of `path` at once when it is whole."""
+    path = _path(uri)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.parent / f".{uuid.uuid4().hex}{_PARTIAL}"
     try:
-        yield partial
+        partial.write_bytes(data)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -171,3 +171,16 @@ class TripletConfig(Strict):
     def num_rows(self) -> int:
         """Plan rows of one epoch: a row is three mixes, which serve one or two triplets."""
         return -(-self.num_triplets // 2) if self.interchanged else self.num_triplets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MixingConfig(Strict):
+    """Which free mixes are drawn, for the contrastive loss; `TripletConfig` has their windows."""
+
+    num_mixes: int = 20_480
+    """Mixes of an epoch."""
+    tempo: Literal["group", "any"] = "group"
+    """A batch draws on tracks of one tempo group, or on any."""
+
+    def __post_init__(self) -> None:
+        check(self.num_mixes >= 2, f"mixing.num_mixes={self.num_mixes} must be 2 or more")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from csn.config.checks import Strict, check, check_name, check_range
-from csn.config.data import AudioConfig, CorpusConfig, TripletConfig
+from csn.config.data import AudioConfig, CorpusConfig, MixingConfig, TripletConfig
 from csn.config.learning import (
     FrontendConfig,
     LossConfig,
@@ -35,6 +35,7 @@ class ExperimentConfig(Strict):
     corpus: CorpusConfig = field(default_factory=CorpusConfig)
     audio: AudioConfig = field(default_factory=AudioConfig)
     triplets: TripletConfig = field(default_factory=TripletConfig)
+    mixing: MixingConfig = field(default_factory=MixingConfig)
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -66,9 +67,9 @@ class ExperimentConfig(Strict):
             f"audio.level_hop_s={self.audio.level_hop_s}",
         )
         check(
-            self.triplets.num_rows >= self.training.batch_size,
+            self.num_rows >= self.training.batch_size,
             f"training.batch_size={self.training.batch_size} is larger than the "
-            f"{self.triplets.num_rows} plan rows of an epoch",
+            f"{self.num_rows} plan rows of an epoch",
         )
         check(
             self.training.batch_size % self.workers.num_train_workers == 0,
@@ -79,6 +80,13 @@ class ExperimentConfig(Strict):
             self.frontend.window <= self.audio.segment_s * self.audio.sample_rate_hz,
             f"frontend.window={self.frontend.window} is longer than a segment",
         )
+
+    @property
+    def num_rows(self) -> int:
+        """Plan rows of one epoch: triplet rows, or whole batches of free mixes."""
+        if self.loss.kind == "triplet":
+            return self.triplets.num_rows
+        return self.mixing.num_mixes // self.training.batch_size * self.training.batch_size
 
 
 def _check_finite(config: ExperimentConfig) -> None:

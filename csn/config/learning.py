@@ -66,13 +66,18 @@ class NetworkConfig(Strict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig(Strict):
-    """The training loss."""
+    """The training loss, which also says what is planned: triplets, or free mixes."""
 
+    kind: Literal["triplet", "contrastive"] = "triplet"
+    """``triplet``: the papers'; ``contrastive``: ours, all subspaces of free mixes at once."""
     margin: float = 0.2
     """Smallest wanted gap between negative and positive distance ([H22] 4.1, [H24] 4.1.4)."""
+    temperature: float = 0.1
+    """Cosine similarities are divided by it; contrastive only."""
 
     def __post_init__(self) -> None:
         check(self.margin > 0, f"loss.margin={self.margin} must be positive")
+        check(self.temperature > 0, f"loss.temperature={self.temperature} must be positive")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,7 +110,7 @@ class TrainingConfig(Strict):
     num_epochs: int = 400
     """Passes over a plan ([H24] 4.1)."""
     batch_size: int = 64
-    """Plan rows (three mixes each) of one step, over all workers together ([H24] 4.1)."""
+    """Triplet rows, or free mixes, of one step, over all workers together ([H24] 4.1)."""
     patience: int | None = 40
     """Stop after so many validations without a better P2; none: never."""
     validate_every: int = 1

@@ -32,6 +32,11 @@ class Bank:
     refs: Mapping[str, ray.ObjectRef]
     sample_rate_hz: int
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """A number for each track, the same wherever the bank is."""
+        return {track: number for number, track in enumerate(self.refs)}
+
     def parts_of(self, mixes: Iterable[Mix]) -> dict[str, Parts]:
         """Fetch the tracks that `mixes` draw on."""
         tracks = sorted({track for mix in mixes for track in mix.tracks} - {ABSENT})

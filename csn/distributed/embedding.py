@@ -6,6 +6,7 @@ Below ``embeddings/model=<digest>/corpus=/split=/`` there is a folder a conditio
 which is written last and names the plan that was embedded. A mix is rendered once for all systems.
 """
 
+import gc
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -71,6 +72,8 @@ def embed(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> dict[st
         return uris
     started_at = storage.utc_now()
     vectors = _embedded(config, paths, mixes, missing, stages)
+    # Ray Data's actors, and their CPUs, are let go when nothing refers to them: not even a cycle.
+    gc.collect()
     for system in missing:
         conditions = condition_dims(config, system)
         _write(uris[system], mixes, vectors[system], conditions, digests[system])

@@ -2,8 +2,9 @@
 
 Conventions
 -----------
-``triplets.parquet`` holds all plans of an experiment, ordered by (plan_index, triplet_id). The
-same seed gives the same rows, however many workers made them.
+``triplets.parquet`` (or ``mixes.parquet``) holds all plans of an experiment, ordered by plan_index
+and the row's id. The same seed gives the same rows, however many workers made them. What is drawn
+at once, and by itself, is a triplet row, or a batch of free mixes.
 """
 
 import logging
@@ -20,13 +21,15 @@ from csn import storage
 from csn.config import ExperimentConfig
 from csn.distributed.progress import Stages
 from csn.paths import Paths
-from csn.records import TRIPLET_SCHEMA
+from csn.records import MIX_SCHEMA, TRIPLET_SCHEMA
+from csn.triplets.free_mixing import plan_mixes
 from csn.triplets.planning import Candidates, candidates, check_conditions, plan
 
 log = logging.getLogger(__name__)
 
 ROWS_PER_TASK = 1_000
 """About 0.3 s of drawing: a block costs Ray some 30 ms."""
+_SCHEMAS = {"triplet": TRIPLET_SCHEMA, "contrastive": MIX_SCHEMA}
 
 
 def split_of(tracks: pa.Table, split: str) -> pa.Table:
@@ -34,83 +37,102 @@ def split_of(tracks: pa.Table, split: str) -> pa.Table:
     return tracks.filter(pa.compute.equal(tracks["split"], split))
 
 
-def plan_triplets(
+def plan_rows(
     config: ExperimentConfig, tracks: pa.Table, stages: Stages
 ) -> tuple[pa.Table, Candidates]:
-    """Draw the training triplets, or read them where the same plan is written already.
+    """Draw what the loss trains on, or read it where the same plan is written already.
 
     Returns
     -------
     pyarrow.Table, Candidates
-        Rows of `TRIPLET_SCHEMA`; what they were drawn from.
+        Rows of `TRIPLET_SCHEMA` or `MIX_SCHEMA`; what they were drawn from.
     """
     found = candidates(split_of(tracks, "train"), config.audio, config.triplets)
-    conditions = config.network.conditions
-    check_conditions(found, conditions, split="train")
+    check_conditions(found, config.network.conditions, split="train")
     for group in found.groups:
         log.info("tempo group %s: %s tracks", group.name, len(group.track_ids))
     if found.left_out:
         log.info("in no tempo group: %s tracks", len(found.left_out))
     num_plans = min(config.triplets.num_plans, config.training.num_epochs)
-    num_rows = config.triplets.num_rows
-    uri = Paths(config).experiment("triplets.parquet")
+    uri = Paths(config).plan
     if storage.exists(uri):
         log.info("plan: reading %s", uri)
         return storage.read_table(uri), found
-    shared = ray.put(found)
-    total = num_plans * num_rows
-    blocks = max(1, -(-total // ROWS_PER_TASK))
+    rows_at_once = _rows_at_once(config)
+    total = num_plans * config.num_rows // rows_at_once
+    blocks = max(1, -(-total * rows_at_once // ROWS_PER_TASK))
     drawn: list[pa.Table] = []
-    with stages.stage("plan", total, "rows") as counter:
-        dataset = ray.data.range(total, override_num_blocks=blocks).map_batches(
-            partial(_draw, found=shared, config=config),
+    with stages.stage("plan", total * rows_at_once, "rows") as counter:
+        dataset = ray.data.range(total, override_num_blocks=min(blocks, total)).map_batches(
+            partial(_draw, found=ray.put(found), config=config),
             batch_size=None,
             batch_format="pyarrow",
         )
         blocks_drawn: Any = dataset.iter_batches(batch_size=None, batch_format="pyarrow")
         for block in blocks_drawn:
-            drawn.append(block.cast(TRIPLET_SCHEMA))
+            drawn.append(block.cast(_SCHEMAS[config.loss.kind]))
             counter.advance(len(block))
-        counter.detail = f"{num_plans} plans of {num_rows} rows"
-    rows = pa.concat_tables(drawn).sort_by(
-        [("plan_index", "ascending"), ("triplet_id", "ascending")]
-    )
+        counter.detail = f"{num_plans} plans of {config.num_rows} rows"
+    rows = pa.concat_tables(drawn)
+    rows = rows.sort_by([("plan_index", "ascending"), (rows.schema.names[0], "ascending")])
     storage.write_table(uri, rows)
     return rows, found
 
 
+def _rows_at_once(config: ExperimentConfig) -> int:
+    return config.training.batch_size if config.loss.kind == "contrastive" else 1
+
+
 def _draw(block: pa.Table, *, found: ray.ObjectRef, config: ExperimentConfig) -> pa.Table:
-    """Draw the rows that the block's numbers stand for, which run through all plans."""
+    """Draw what the block's numbers stand for, which run through all plans."""
     offered = ray.get(found)
     ids = block["id"].to_numpy()
-    num_rows = config.triplets.num_rows
-    tables = [
-        plan(
-            offered,
-            (ids[ids // num_rows == index] % num_rows).tolist(),
-            plan_index=int(index),
-            seed=config.seed,
-            conditions=config.network.conditions,
-            audio=config.audio,
-            config=config.triplets,
-        )
-        for index in np.unique(ids // num_rows)
-    ]
+    per_plan = config.num_rows // _rows_at_once(config)
+    tables = []
+    for index in np.unique(ids // per_plan):
+        of_plan = (ids[ids // per_plan == index] % per_plan).tolist()
+        common: dict[str, Any] = {
+            "plan_index": int(index),
+            "seed": config.seed,
+            "audio": config.audio,
+        }
+        if config.loss.kind == "contrastive":
+            size = config.training.batch_size
+            tables.append(
+                plan_mixes(offered, of_plan, batch_size=size, config=config.mixing, **common)
+            )
+        else:
+            conditions = config.network.conditions
+            tables.append(
+                plan(offered, of_plan, conditions=conditions, config=config.triplets, **common)
+            )
     return pa.concat_tables(tables)
 
 
 def epoch_rows(
-    rows: pa.Table, epoch: int, *, seed: int, batch_size: int, rank: int, num_ranks: int
+    rows: pa.Table,
+    epoch: int,
+    *,
+    seed: int,
+    batch_size: int,
+    rank: int,
+    num_ranks: int,
+    keep_batches: bool = False,
 ) -> pa.Table:
     """Give a rank its rows of an epoch, in order; pure, so that any epoch can be redone.
 
     All ranks' k-th batches together are the k-th batch of `batch_size` rows of one worker; rows
-    that fill no whole batch wait for another epoch's order.
+    that fill no whole batch wait for another epoch's order. Rows that were drawn as batches keep
+    together with `keep_batches`.
     """
     num_plans = int(pa.compute.max(rows["plan_index"]).as_py()) + 1
     mine = rows.filter(pa.compute.equal(rows["plan_index"], epoch % num_plans))
     rng = np.random.default_rng([seed, zlib.crc32(b"order"), epoch])
     num_batches = len(mine) // batch_size
-    order = rng.permutation(len(mine))[: num_batches * batch_size]
+    if keep_batches:
+        batches = rng.permutation(num_batches)
+        order = batches[:, None] * batch_size + np.arange(batch_size)
+    else:
+        order = rng.permutation(len(mine))[: num_batches * batch_size]
     local = order.reshape(num_batches, num_ranks, batch_size // num_ranks)[:, rank]
     return mine.take(local.ravel())

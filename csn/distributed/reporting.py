@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import combinations
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,7 @@ from csn.distributed.progress import Stages
 from csn.distributed.systems import OURS, system_digests
 from csn.distributed.training import read_finished
 from csn.paths import Paths
-from csn.records import ROLES, Mix
+from csn.records import ABSENT, ROLES, Mix
 from csn.reports.data import Clip, ReportData
 from csn.reports.page import render_page
 from csn.triplets.rendering import render
@@ -108,21 +109,18 @@ def _segments(table: pa.Table, config: ExperimentConfig) -> tuple[np.ndarray, np
 
 def _clips(config: ExperimentConfig, paths: Paths) -> list[Clip]:
     """Render the first planned triplets of as many conditions, to listen to."""
-    plan_uri = paths.experiment("triplets.parquet")
-    if not storage.exists(plan_uri):
+    if not storage.exists(paths.plan):
         return []
-    rows = storage.read_table(plan_uri, filters=pc.field("plan_index") == 0)
-    rows = rows.slice(0, NUM_TRIPLETS_TO_PLAY)
-    mixes = {role: mixes_of(rows, f"{role}_") for role in ROLES}
-    names = {track for of_role in mixes.values() for mix in of_role for track in mix.tracks}
-    bank = {track: load_parts(paths.parts(track)) for track in names if track}
+    rows = storage.read_table(paths.plan, filters=pc.field("plan_index") == 0)
+    examples = _triplets(rows) if config.loss.kind == "triplet" else _pairs(rows, config)
+    names = {track for _, mixes in examples for mix in mixes for track in mix.tracks} - {ABSENT}
+    bank = {track: load_parts(paths.parts(track)) for track in names}
     num_samples = round(config.audio.segment_s * config.audio.sample_rate_hz)
     clips = []
-    for i, condition in enumerate(rows["condition"].to_pylist()):
-        shared = mixes["anchor"][i].track_of(condition)
+    for condition, mixes in examples:
+        shared = mixes[0].track_of(condition)
         title = f"{condition}: anchor and positive share the {condition} of {shared}"
-        for role in ROLES:
-            mix = mixes[role][i]
+        for role, mix in zip(ROLES, mixes, strict=True):
             waveform = render([mix], bank, num_samples)[0]
             described = describe_mix(mix, condition)
             clips.append(
@@ -131,8 +129,37 @@ def _clips(config: ExperimentConfig, paths: Paths) -> list[Clip]:
     return clips
 
 
+Example = tuple[str, tuple[Mix, ...]]
+"""A condition, and mixes in the order of `ROLES`."""
+
+
+def _triplets(rows: pa.Table) -> list[Example]:
+    rows = rows.slice(0, NUM_TRIPLETS_TO_PLAY)
+    by_role = [mixes_of(rows, f"{role}_") for role in ROLES]
+    return list(zip(rows["condition"].to_pylist(), zip(*by_role, strict=True), strict=True))
+
+
+def _pairs(rows: pa.Table, config: ExperimentConfig) -> list[Example]:
+    """Find triplets in a batch of free mixes: one of its positives, and one of its negatives."""
+    mixes = mixes_of(rows.slice(0, config.training.batch_size))
+    gap_s = config.audio.segment_s + config.triplets.min_gap_s
+    found: list[Example] = []
+    for condition in config.network.conditions[:NUM_TRIPLETS_TO_PLAY]:
+        for anchor, positive in combinations([m for m in mixes if m.track_of(condition)], 2):
+            track = anchor.track_of(condition)
+            apart_s = abs(anchor.start_of(condition) - positive.start_of(condition))
+            others = [m for m in mixes if m.track_of(condition) not in (track, ABSENT)]
+            if positive.track_of(condition) == track and apart_s >= gap_s and others:
+                found.append((condition, (anchor, positive, others[0])))
+                break
+    return found
+
+
 def describe_mix(mix: Mix, condition: str) -> str:
-    """Write a pseudo-mix as [H24] does, with where it starts: ``A_B(drums), from 12.0 s``."""
+    """Write a mix as [H24] does, with where it starts: ``A_B(drums), from 12.0 s``.
+
+    A free mix has a backing of many tracks: ``A_B+C+D(drums)``.
+    """
     focus = mix.track_of(condition)
-    backing = next((track for track in mix.tracks if track != focus), focus)
-    return f"{focus}_{backing}({condition}), from {mix.start_of(condition):.1f} s"
+    backing = list(dict.fromkeys(t for t in mix.tracks if t not in (focus, ABSENT))) or [focus]
+    return f"{focus}_{'+'.join(backing)}({condition}), from {mix.start_of(condition):.1f} s"

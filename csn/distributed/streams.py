@@ -1,4 +1,9 @@
-"""Plan rows rendered by tasks beside a training, streamed to it batch by batch.
+"""The batches of a training: plan rows rendered by tasks beside it, or on its own device.
+
+Conventions
+-----------
+A batch is ``waveforms`` [rows, mixes, samples] and the objective's labels of the same rows. Both
+placements give the same batches in the same order.
 
 Choices
 -------
@@ -8,7 +13,7 @@ took two thirds of the training's speed. Tasks also keep the order of the rows a
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -19,10 +24,13 @@ import ray
 import torch
 from torch import Tensor
 
+from csn.audio.parts import Parts
 from csn.config import ExperimentConfig
 from csn.distributed import cluster
-from csn.distributed.bank import Bank, mixes_of
-from csn.records import ROLES
+from csn.distributed.bank import Bank
+from csn.distributed.objectives import objective_of
+from csn.model.device_bank import DeviceBank
+from csn.records import Mix
 
 MIXES_PER_BLOCK = 384
 """About 0.1 s of rendering and 70 MB of 3 s at 16 kHz: small enough to start soon."""
@@ -31,27 +39,33 @@ BLOCKS_AHEAD = 4
 """As many tasks render beside a training; they outrun a network on a CPU many times."""
 
 
+def batches_of(
+    tables: Iterable[pa.Table],
+    bank: Bank,
+    config: ExperimentConfig,
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[dict[str, Tensor]]:
+    """Give the rendered batches of plan rows in order, wherever the configuration places that.
+
+    Rows of a table that fill no whole batch are left out.
+    """
+    make = {"workers": rendered, "device": rendered_on_device}[config.workers.placement]
+    return make(tables, bank, config, batch_size, device)
+
+
 def render_rows(rows: pa.Table, bank: Bank, config: ExperimentConfig) -> dict[str, np.ndarray]:
-    """Render plan rows: the three mixes of each, and its conditions as places in the layout.
+    """Render plan rows, and label them.
 
     Returns
     -------
     dict
-        ``waveforms`` [rows, 3, samples], ``condition`` [rows] and ``interchanged`` [rows] (-1:
-        none).
+        ``waveforms`` [rows, mixes, samples], and the objective's labels.
     """
-    layout = config.network.layout
-    mixes = [mixes_of(rows, f"{role}_") for role in ROLES]
-    flat = [mix for triplet in zip(*mixes, strict=True) for mix in triplet]
-    waveforms = bank.render(flat, config.audio.segment_s)
-    places = {condition: layout.index(condition) for condition in layout.conditions}
-    return {
-        "waveforms": waveforms.reshape(len(rows), len(ROLES), -1),
-        "condition": np.array([places[c] for c in rows["condition"].to_pylist()]),
-        "interchanged": np.array(
-            [places.get(c, -1) for c in rows["interchanged_condition"].to_pylist()]
-        ),
-    }
+    objective = objective_of(config)
+    waveforms = bank.render(objective.mixes(rows), config.audio.segment_s)
+    shaped = waveforms.reshape(len(rows), objective.mixes_per_row, -1)
+    return {"waveforms": shaped} | objective.labels(rows, bank.numbers)
 
 
 _render: Any = ray.remote(num_cpus=cluster.RENDER_CPUS, max_retries=3)(render_rows)
@@ -64,11 +78,9 @@ def rendered(
     batch_size: int,
     device: torch.device,
 ) -> Iterator[dict[str, Tensor]]:
-    """Give the rendered batches of plan rows in order, made by tasks that run ahead.
-
-    Rows of a table that fill no whole batch are left out.
-    """
-    per_block = max(1, round(MIXES_PER_BLOCK / len(ROLES) / batch_size)) * batch_size
+    """Give the batches that tasks render ahead of the training."""
+    per_row = objective_of(config).mixes_per_row
+    per_block = max(1, round(MIXES_PER_BLOCK / per_row / batch_size)) * batch_size
     submit = partial(_render.remote, bank=bank, config=ray.put(config))
     blocks = (
         submit(rows.slice(i, per_block)) for rows in tables for i in range(0, len(rows), per_block)
@@ -77,8 +89,59 @@ def rendered(
     while ahead:
         block: Any = ray.get(ahead.popleft())
         ahead.extend(islice(blocks, 1))
-        num_rows = len(block["condition"])
+        num_rows = len(block["waveforms"])
         for start in range(0, num_rows - batch_size + 1, batch_size):
             batch = {name: values[start : start + batch_size] for name, values in block.items()}
             # A copy: Ray's memory is read-only, and this batch may outlive its block.
             yield {name: torch.tensor(values).to(device) for name, values in batch.items()}
+
+
+def rendered_on_device(
+    tables: Iterable[pa.Table],
+    bank: Bank,
+    config: ExperimentConfig,
+    batch_size: int,
+    device: torch.device,
+) -> Iterator[dict[str, Tensor]]:
+    """Give the batches rendered where the training runs, from a bank in its memory.
+
+    Raises
+    ------
+    ConfigError
+        The bank does not fit there.
+    """
+    objective = objective_of(config)
+    render = _renderer(bank, config, device)
+    for rows in tables:
+        for start in range(0, len(rows) - batch_size + 1, batch_size):
+            batch = rows.slice(start, batch_size)
+            waveforms = render(objective.mixes(batch))
+            labels = objective.labels(batch, bank.numbers)
+            on_device = {name: torch.from_numpy(x).to(device) for name, x in labels.items()}
+            yield {"waveforms": waveforms.unflatten(0, (batch_size, -1))} | on_device
+
+
+def _renderer(
+    bank: Bank, config: ExperimentConfig, device: torch.device
+) -> Callable[[Sequence[Mix]], Tensor]:
+    segment_s = config.audio.segment_s
+    if device.type == "cpu":
+        # The object store is in this device's memory already.
+        return lambda mixes: torch.from_numpy(bank.render(mixes, segment_s))
+    return DeviceBank(_Fetched(bank), segment_s, bank.sample_rate_hz, device).render
+
+
+class _Fetched(Mapping[str, Parts]):
+    """A bank's tracks, each fetched when it is asked for: reads are zero-copy."""
+
+    def __init__(self, bank: Bank) -> None:
+        self._refs = bank.refs
+
+    def __getitem__(self, track_id: str) -> Parts:
+        return ray.get(self._refs[track_id])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._refs)
+
+    def __len__(self) -> int:
+        return len(self._refs)

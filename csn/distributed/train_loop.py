@@ -34,14 +34,15 @@ from torch import Tensor
 
 from csn.config import OptimizerConfig, from_json
 from csn.distributed import cluster
-from csn.distributed.bank import Bank, mixes_of
+from csn.distributed.bank import Bank
+from csn.distributed.objectives import Objective, objective_of
 from csn.distributed.plans import epoch_rows
-from csn.distributed.streams import rendered
+from csn.distributed.streams import batches_of
 from csn.distributed.validation import Validation
 from csn.errors import TrainingError
-from csn.model.losses import TripletLoss, triplet_batch_loss
+from csn.model.losses import BatchLoss
 from csn.model.network import ConditionalNetwork, build_network
-from csn.records import ROLES
+from csn.records import ABSENT
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class Trainer:
         optimizer = self.config.optimizer
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=optimizer.learning_rate)
         self.validation = Validation(self.config, settings["validation"])
-        self.masks = torch.from_numpy(self.config.network.layout.masks()).float().to(self.device)
+        self.objective = objective_of(self.config)
         self.best_weights: dict[str, Tensor] = {}
         self.progress = Progress()
         self._restore()
@@ -99,7 +100,7 @@ class Trainer:
     @property
     def steps_per_epoch(self) -> int:
         """Steps of an epoch, the same on every rank."""
-        return self.config.triplets.num_rows // self.config.training.batch_size
+        return self.config.num_rows // self.config.training.batch_size
 
     def _restore(self) -> None:
         checkpoint = ray.train.get_checkpoint()
@@ -151,10 +152,12 @@ class Trainer:
             if not math.isfinite(losses[-1]):
                 local = self.config.training.batch_size // self.num_ranks
                 of_step = self._rows_of(epoch).slice(step * local, local)
-                raise TrainingError(_not_finite(of_step, batch["waveforms"], epoch, step))
+                raise TrainingError(
+                    _not_finite(self.objective, of_step, batch["waveforms"], epoch, step)
+                )
             self._post(epoch, step, losses[-1])
         return {
-            "train/loss/triplet": self._mean(losses),
+            f"train/loss/{self.config.loss.kind}": self._mean(losses),
             "train/active": self._mean(active),
             "train/waited_s": waited_s,
             "train/busy_share": 1 - waited_s / max(time.monotonic() - started, 1e-9),
@@ -166,6 +169,7 @@ class Trainer:
             epoch,
             seed=self.config.seed,
             batch_size=self.config.training.batch_size,
+            keep_batches=self.config.loss.kind == "contrastive",
             rank=self.rank,
             num_ranks=self.num_ranks,
         )
@@ -174,9 +178,9 @@ class Trainer:
         """Give the batches of this epoch and of those after it, so that rendering never pauses."""
         epochs = range(self.progress.next_epoch, self.config.training.num_epochs)
         local = self.config.training.batch_size // self.num_ranks
-        return rendered(map(self._rows_of, epochs), self.bank, self.config, local, self.device)
+        return batches_of(map(self._rows_of, epochs), self.bank, self.config, local, self.device)
 
-    def _step(self, batch: dict[str, Tensor], step: int) -> TripletLoss:
+    def _step(self, batch: dict[str, Tensor], step: int) -> BatchLoss:
         num_steps = self.steps_per_epoch * self.config.training.num_epochs
         factor = learning_rate_factor(step, num_steps, self.config.optimizer)
         for group in self.optimizer.param_groups:
@@ -185,18 +189,7 @@ class Trainer:
         bf16 = self.config.training.bf16 and self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             embeddings = self.model(waveforms.flatten(0, 1))
-        # Three mixes a row, each embedded once; both triplets read them from here.
-        anchor, positive, negative = embeddings.float().unflatten(0, (-1, len(ROLES))).unbind(1)
-        interchanged = batch["interchanged"]
-        result = triplet_batch_loss(
-            anchor,
-            positive,
-            negative,
-            mask=self.masks[batch["condition"]],
-            interchanged_mask=self.masks[interchanged.clamp(min=0)],
-            has_interchanged=interchanged >= 0,
-            margin=self.config.loss.margin,
-        )
+        result = self.objective.loss(embeddings.float(), batch)
         self.optimizer.zero_grad(set_to_none=True)
         result.loss.backward()
         self.optimizer.step()
@@ -254,18 +247,18 @@ class Trainer:
             ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
 
-def _not_finite(rows: pa.Table, waveforms: Tensor, epoch: int, step: int) -> str:
+def _not_finite(
+    objective: Objective, rows: pa.Table, waveforms: Tensor, epoch: int, step: int
+) -> str:
     """Say where the loss ceased to be a number, and whose audio to look at."""
     faulty = (~waveforms.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()
     suspects = rows.take(faulty or list(range(len(rows)))).slice(0, 3)
-    mixes = [mix for role in ROLES for mix in mixes_of(suspects, f"{role}_")]
-    tracks = sorted({track for mix in mixes for track in mix.tracks})
-    found = (
-        f"; {len(faulty)} of its {len(rows)} triplets have audio that is none" if faulty else ""
-    )
+    tracks = sorted({t for mix in objective.mixes(suspects) for t in mix.tracks} - {ABSENT})
+    name = suspects.schema.names[0]
+    found = f"; {len(faulty)} of its {len(rows)} rows have audio that is none" if faulty else ""
     return (
-        f"the loss is not a number at step {step} of epoch {epoch}{found}; triplets "
-        f"{', '.join(map(str, suspects['triplet_id'].to_pylist()))} ... of tracks "
+        f"the loss is not a number at step {step} of epoch {epoch}{found}; {name} "
+        f"{', '.join(map(str, suspects[name].to_pylist()))} ... of tracks "
         f"{', '.join(tracks)} ...; the last checkpoint is kept; look at these tracks, or lower "
         "--optimizer.learning_rate"
     )

@@ -37,7 +37,8 @@ from csn import storage
 from csn.config import ExperimentConfig, to_json
 from csn.distributed import cluster
 from csn.distributed.bank import load_bank
-from csn.distributed.plans import plan_triplets, split_of
+from csn.distributed.objectives import Objective, objective_of
+from csn.distributed.plans import plan_rows, split_of
 from csn.distributed.progress import Board, Counter, Stages
 from csn.distributed.train_loop import train_worker
 from csn.distributed.validation import validation_set
@@ -45,7 +46,7 @@ from csn.errors import TrainingError
 from csn.model import checkpoint
 from csn.model.network import build_network
 from csn.paths import Paths
-from csn.records import ROLES
+from csn.records import ABSENT
 from csn.triplets.planning import Candidates, any_part
 
 log = logging.getLogger(__name__)
@@ -92,12 +93,11 @@ def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
         return finished
     cluster.check_fits(config.workers)
     started_at = storage.utc_now()
-    rows, found = plan_triplets(config, tracks, stages)
-    bank = load_bank(paths, _tracks_of(rows), _horizons_s(config, found))
+    rows, found = plan_rows(config, tracks, stages)
+    objective = objective_of(config)
+    bank = load_bank(paths, _tracks_of(objective, rows), _horizons_s(config, found))
     validation = validation_set(config, split_of(tracks, "validation"))
-    num_steps = config.training.num_epochs * (
-        config.triplets.num_rows // config.training.batch_size
-    )
+    num_steps = config.training.num_epochs * (config.num_rows // config.training.batch_size)
     with stages.stage("train", num_steps, "steps") as counter:
         with _followed(counter) as board:
             settings = {
@@ -110,7 +110,7 @@ def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
             result = _run(config, paths, settings)
         trained = _export(config, paths, result, started_at)
         mixes = len(trained.history) * num_steps // config.training.num_epochs
-        mixes *= config.training.batch_size * len(ROLES)
+        mixes *= config.training.batch_size * objective.mixes_per_row
         counter.done = mixes
         counter.unit = "mixes"
         counter.audio_hours = mixes * config.audio.segment_s / 3600
@@ -118,12 +118,8 @@ def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
     return trained
 
 
-def _tracks_of(rows: pa.Table) -> set[str]:
-    names: set[str] = set()
-    for role in ROLES:
-        column = rows[f"{role}_tracks"].combine_chunks()
-        names |= set(pa.compute.unique(column.flatten()).to_pylist())
-    return names
+def _tracks_of(objective: Objective, rows: pa.Table) -> set[str]:
+    return {track for mix in objective.mixes(rows) for track in mix.tracks} - {ABSENT}
 
 
 def _horizons_s(config: ExperimentConfig, found: Candidates) -> dict[str, float]:

@@ -9,17 +9,20 @@ Euclidean, as [H24] has them ([H22] takes cosine distances).
 Source
 ------
 [H22] Eq. 1 (which is [H24] Eq. 1); [H24] Eqs. 2 and 3; Section 3.1.2 for interchanged triplets.
+The contrastive loss is ours: the supervised contrastive loss of Khosla et al. (2020, Eq. 2), in
+each subspace by itself.
 
 Choices
 -------
 A batch's loss is the mean over all its triplets, satisfied ones (whose loss is 0) counted, as
-[LAB] has it; libraries differ here.
+[LAB] has it; libraries differ here. In the contrastive loss two mixes that have a part from one
+track, from windows too near each other, are no pair at all, neither alike nor different.
 """
 
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -58,13 +61,13 @@ def masked_triplet_loss(
 
 
 @dataclass(frozen=True, slots=True)
-class TripletLoss:
-    """Loss of a batch, and how much of the batch it came from."""
+class BatchLoss:
+    """Loss of a batch, and how much of the batch is not in order yet."""
 
     loss: Float[Tensor, ""]
-    """Mean over basic and interchanged triplets together, zeros included."""
+    """Mean over basic and interchanged triplets together, zeros included; or over anchors."""
     active: Float[Tensor, ""]
-    """Share of the triplets whose loss is not zero; detached."""
+    """Share of the triplets whose loss is not zero, or of anchors with a wrong neighbour."""
 
 
 def triplet_batch_loss(
@@ -76,7 +79,7 @@ def triplet_batch_loss(
     interchanged_mask: Float[Tensor, "batch embedding"],
     has_interchanged: Bool[Tensor, " batch"],
     margin: float,
-) -> TripletLoss:
+) -> BatchLoss:
     """Loss of basic and interchanged triplets, from one embedding of each mix ([H24] 3.1.2).
 
     A row's interchanged triplet is the same three mixes with positive and negative swapped, under
@@ -98,7 +101,59 @@ def triplet_batch_loss(
     interchanged = torch.where(has_interchanged, swapped, 0.0)
     num_triplets = len(basic) + has_interchanged.sum()
     num_active = (basic > 0).sum() + (interchanged > 0).sum()
-    return TripletLoss(
+    return BatchLoss(
         loss=(basic.sum() + interchanged.sum()) / num_triplets,
         active=num_active / num_triplets,
     )
+
+
+def contrastive_loss(
+    subspaces: Float[Tensor, "batch conditions subspace"],
+    tracks: Int[Tensor, "batch conditions"],
+    starts_s: Float[Tensor, "batch conditions"],
+    *,
+    temperature: float,
+    min_gap_s: float,
+) -> BatchLoss:
+    """Loss of freely mixed batches: each subspace tells its own part's track from the others'.
+
+    For an anchor i with positives P(i) among the mixes V(i) that it can be compared with,
+    ``-mean over p of log(exp(s_ip / t) / sum over v of exp(s_iv / t))``, s the cosine similarity
+    in one subspace; the mean is over all anchors with a positive, in all subspaces.
+
+    Parameters
+    ----------
+    tracks : Tensor
+        Number of the track that each condition's part comes from; negative where it is silent,
+        and then the mix takes no part in that condition.
+    starts_s : Tensor
+        Where its window starts in that track, in seconds.
+    temperature : float > 0
+        Similarities are divided by it.
+    min_gap_s : float
+        Windows of one track whose starts are nearer than this are no pair.
+
+    Returns
+    -------
+    BatchLoss
+        `active` is the share of the anchors to which another track's part is nearest.
+    """
+    unit = torch.nn.functional.normalize(subspaces.transpose(0, 1), dim=-1)
+    similarity = unit @ unit.transpose(1, 2) / temperature  # [conditions, batch, batch]
+    track, start_s = tracks.T, starts_s.T
+    sounds = track >= 0
+    alike = track[:, :, None] == track[:, None, :]
+    # A mix is no pair with itself by the same rule: its windows are no gap apart.
+    near = (start_s[:, :, None] - start_s[:, None, :]).abs() < min_gap_s
+    both_sound = sounds[:, :, None] & sounds[:, None, :]
+    pairs = both_sound & ~(alike & near)
+    positives = pairs & alike
+    similarity = similarity.masked_fill(~pairs, -torch.inf)
+    anchors = positives.any(dim=-1)
+    log_share = similarity[anchors] - similarity[anchors].logsumexp(dim=-1, keepdim=True)
+    of_anchors = positives[anchors]
+    losses = -torch.where(of_anchors, log_share, 0.0).sum(dim=-1) / of_anchors.sum(dim=-1)
+    nearest = similarity[anchors].argmax(dim=-1, keepdim=True)
+    wrong = ~of_anchors.gather(-1, nearest).squeeze(-1)
+    num_anchors = anchors.sum().clamp(min=1)
+    return BatchLoss(loss=losses.sum() / num_anchors, active=wrong.sum() / num_anchors)

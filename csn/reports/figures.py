@@ -36,7 +36,7 @@ def training_figures(data: ReportData) -> list[ShownFigure]:
     losses = plots.loss_curves(data.history, data.best_epoch)
     if losses is not None:
         alt = "Line chart by epoch. " + _first_and_last(data.history, "train/")
-        caption = "Training: the loss, and the share of triplets that are not yet in order."
+        caption = "Training: the loss, and the share of triplets (or anchors) not yet in order."
         shown.append(ShownFigure(figure_uri(losses), alt, caption))
     validation = plots.validation_curves(data.history, data.best_epoch)
     if validation is not None:

@@ -43,7 +43,7 @@ def test_render_against_a_file_loader(composed: Any, ray_here: float, record: An
     from csn.corpora import slakh
     from csn.distributed import ingest
     from csn.distributed.bank import load_bank, mixes_of
-    from csn.distributed.plans import plan_triplets
+    from csn.distributed.plans import plan_rows
     from csn.distributed.progress import Stages
     from csn.distributed.streams import rendered
     from csn.paths import Paths
@@ -52,7 +52,7 @@ def test_render_against_a_file_loader(composed: Any, ray_here: float, record: An
     paths = Paths(composed)
     stages = Stages(paths.experiment("stages.json"))
     tracks = ingest.prepare(composed, stages)
-    rows, _ = plan_triplets(composed, tracks, stages)
+    rows, _ = plan_rows(composed, tracks, stages)
     rows = rows.slice(0, NUM_TRIPLETS)
 
     onsets_s = dict(

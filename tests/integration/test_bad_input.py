@@ -136,7 +136,7 @@ def test_tempo_groups_that_are_too_small(refusal, options):
     assert "none of 8 tracks is in a tempo group of 9 or more" in line
     # What was refused has learnt nothing: the corrected command needs no new name.
     line = refusal("train", *options, "--name", "small-groups", "--workers.num_train_workers", 4)
-    assert "4 train workers x 1 CPUs + 0.5 to render = 4.5 CPUs, the cluster has 2 CPUs" in line
+    assert "4 train workers x 1 CPUs + 1 to render = 5 CPUs, the cluster has 2 CPUs" in line
     assert "lower --workers.cpus_per_train_worker" in line
 
 

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from csn.distributed import plans
-from csn.distributed.plans import epoch_rows, plan_triplets, split_of
+from csn.distributed.plans import epoch_rows, plan_rows, split_of
 from csn.distributed.progress import Stages
 from csn.paths import Paths
 from csn.records import TRIPLET_SCHEMA
@@ -30,7 +30,7 @@ def drawn(tiny, tracks, tmp_path, monkeypatch):
             seed=seed,
             training=replace(tiny.training, num_epochs=NUM_PLANS),
         )
-        rows, _ = plan_triplets(config, tracks, Stages(str(tmp_path / "stages.json")))
+        rows, _ = plan_rows(config, tracks, Stages(str(tmp_path / "stages.json")))
         return rows, Paths(config).experiment("triplets.parquet")
 
     return draw

@@ -16,7 +16,7 @@ from csn import storage
 from csn.conditions import INSTRUMENTS
 from csn.distributed import training
 from csn.distributed.bank import load_bank
-from csn.distributed.plans import epoch_rows, plan_triplets, split_of
+from csn.distributed.plans import epoch_rows, plan_rows, split_of
 from csn.distributed.progress import Stages
 from csn.distributed.streams import render_rows, rendered
 from csn.distributed.train_loop import learning_rate_factor
@@ -183,7 +183,7 @@ def test_rendering_through_ray_is_the_sum_of_slices(tiny, finished, planned):
 
 def test_horizon_of_a_bank_leaves_what_is_drawn(tiny, finished, planned, tracks):
     rows = planned.slice(0, 24)
-    _, found = plan_triplets(tiny, tracks, Stages(finished.experiment("none.json")))
+    _, found = plan_rows(tiny, tracks, Stages(finished.experiment("none.json")))
     names = {t for role in ROLES for row in rows[f"{role}_tracks"].to_pylist() for t in row}
     short = load_bank(finished, names, training._horizons_s(tiny, found))
     np.testing.assert_array_equal(

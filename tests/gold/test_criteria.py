@@ -1,0 +1,109 @@
+"""[H22] Section 4.2: criteria compared on four tracks, worked by hand; presence and retrieval."""
+
+import numpy as np
+import pytest
+
+from csn.evaluation.criteria import (
+    Distances,
+    centroid_distances,
+    mean_over_seeds,
+    pearson,
+    reciprocal_ranks,
+    spearman,
+)
+from csn.evaluation.presence import fit_threshold, presence_accuracy
+from csn.evaluation.retrieval import retrieve
+
+approx = pytest.approx
+
+
+def distances(ab, ac, ad, bc, bd, cd):
+    matrix = np.array([[0, ab, ac, ad], [ab, 0, bc, bd], [ac, bc, 0, cd], [ad, bd, cd, 0]])
+    return Distances(np.array(list("abcd")), matrix.astype(float))
+
+
+INSTRUMENT = distances(1, 2, 3, 4, 5, 6)
+MIX = distances(2, 1, 3, 4, 6, 5)
+
+
+def test_h22_centroid_is_the_mean_of_raw_segments():
+    # a: (1, 0) and (3, 0) -> (2, 0). b: (0, 1). c: (2, 1) and (4, 7) -> (3, 4), cosine with a 3/5,
+    # with b 4/5. The mean of c's unit vectors would point elsewhere.
+    vectors = np.array([[2.0, 1], [1, 0], [0, 1], [3, 0], [4, 7]])
+    found = centroid_distances(vectors, np.array(list("cabac")))
+    assert found.ids.tolist() == ["a", "b", "c"]
+    assert found.matrix == approx(np.array([[0, 1, 0.4], [1, 0, 0.2], [0.4, 0.2, 0]]))
+    euclid = centroid_distances(vectors, np.array(list("cabac")), metric="euclidean").matrix
+    assert euclid[0] == approx([0, 5**0.5, 17**0.5])
+    assert euclid[1, 2] == approx(18**0.5)
+
+
+def test_h22_mean_over_runs():
+    mean = mean_over_seeds([INSTRUMENT, MIX])
+    assert mean.matrix[0].tolist() == [0, 1.5, 1.5, 3]
+
+
+def test_h22_pearson_of_upper_triangles():
+    # x = 1 2 3 4 5 6, y = 2 1 3 4 6 5, both of mean 3.5 and sum of squares 17.5.
+    # sum (x - y)^2 = 4, so r = 1 - 4 / (2 * 17.5) = 31/35. With the diagonal's zeros it is higher.
+    assert pearson(INSTRUMENT, MIX) == approx(31 / 35)
+
+
+def test_h22_spearman_of_each_tracks_neighbours():
+    # a: b c d at 1 2 3, and 2 1 3 -> ranks differ by 1 1 0: 1 - 6 * 2 / 24 = 1/2.
+    # b: a c d at 1 4 5, and 2 4 6 -> the same ranks: 1.
+    # c: a b d at 2 4 6, and 1 4 5 -> 1.   d: a b c at 3 5 6, and 3 6 5 -> 1/2.
+    assert spearman(INSTRUMENT, MIX) == approx((0.5 + 1 + 1 + 0.5) / 4)
+
+
+def test_h22_spearman_shares_ranks_of_equal_distances():
+    # Ranks of a's neighbours 1 2 3 against 1.5 1.5 3: covariance 1.5, sums of squares 2 and 1.5.
+    # b: 1 2 3 against 1 2 3. c and d: the same as in the mix of four distances that do not tie.
+    tied = distances(1, 1, 3, 4, 5, 6)
+    assert spearman(INSTRUMENT, tied) == approx((1.5 / (2 * 1.5) ** 0.5 + 3) / 4)
+
+
+def test_h22_reciprocal_ranks_of_the_first_three():
+    # By the instrument: a -> b c d, b -> a c d, c -> a b d, d -> a b c.
+    # By the mix: a -> c b d, b -> a c d, c -> a b d, d -> a c b.
+    # Ranks of the 1st: 2 1 1 1; of the 2nd: 1 2 2 3; of the 3rd: 3 3 3 2.
+    found = reciprocal_ranks(INSTRUMENT, MIX)
+    assert found == approx([3.5 / 4, (1 + 0.5 + 0.5 + 1 / 3) / 4, (1 + 0.5) / 4])
+
+
+def test_presence_threshold_and_accuracy():
+    # Silent 1 2 6, sounding 3 4 5 7 8. At 3: 5/5 and 2/3. At 7: 2/5 and 3/3. Lower ones hear more
+    # silent segments, 4 to 6 fewer sounding ones.
+    norms = np.array([1.0, 2, 6, 3, 4, 5, 7, 8])
+    sounds = np.arange(8) > 2
+    assert fit_threshold(norms, sounds) == 3.0
+    assert presence_accuracy(norms, sounds, 3.0) == approx((1 + 2 / 3) / 2)
+    assert presence_accuracy(norms, sounds, 7.0) == approx((2 / 5 + 1) / 2)
+
+
+def test_presence_threshold_ties_go_to_the_lowest():
+    # Sounding 1 3, silent 2: at 1, 2/2 and 0/1; at 3, 1/2 and 1/1. At 2: 1/2 and 0/1.
+    # Means 1/2, 3/4, 1/4. With sounding 1 3 and silent 0 2, 1 gives 1 and 1/2, 3 gives 1/2 and 1.
+    assert fit_threshold(np.array([1.0, 2, 3]), np.array([True, False, True])) == 3.0
+    assert fit_threshold(np.array([0.0, 1, 2, 3]), np.array([False, True, False, True])) == 1.0
+
+
+def test_r_precision_and_map_at_r_on_a_line():
+    # a at 0 2 5, b at 1 6. c at 20 alone: no query.
+    # a0: 1b 2a       -> R 2: 1/2 right; (0 + 1/2) / 2 = 1/4.
+    # a2: 1b 0a       -> the same.
+    # a5: 6b 2a       -> the same.
+    # b1: R 1: 0a or 2a, both at 1 -> 0.   b6: 5a -> 0.
+    vectors = np.array([[0.0], [2], [5], [1], [6], [20]])
+    found = retrieve(vectors, np.array(list("aaabbc")))
+    assert found.rows.tolist() == [0, 1, 2, 3, 4]
+    assert found.r_precision.tolist() == [0.5, 0.5, 0.5, 0, 0]
+    assert found.average_precision_at_r.tolist() == [0.25, 0.25, 0.25, 0, 0]
+
+
+def test_map_at_r_prefers_the_right_ones_first():
+    # R = 2 for the a at 0: neighbours a b count 1/1 + 0, b a count 0 + 1/2.
+    first = retrieve(np.array([[0.0], [1], [9], [2], [8]]), np.array(list("aaabb")))
+    last = retrieve(np.array([[0.0], [2], [9], [1], [8]]), np.array(list("aaabb")))
+    assert (first.r_precision[0], last.r_precision[0]) == (0.5, 0.5)
+    assert (first.average_precision_at_r[0], last.average_precision_at_r[0]) == (0.5, 0.25)
