@@ -26,7 +26,7 @@ def demo() -> ExperimentConfig:
         base,
         name="demo",
         mixing=MixingConfig(num_mixes=3_072),
-        network=replace(base.network, subspace_dim=32),
+        network=replace(base.network, subspace_dim=32, unit_subspaces=True),
         loss=LossConfig(kind="contrastive"),
         training=replace(base.training, batch_size=96, num_epochs=60, validate_every=6),
         workers=replace(base.workers, placement="device"),
@@ -34,7 +34,7 @@ def demo() -> ExperimentConfig:
 
 
 def demo_triplets() -> ExperimentConfig:
-    """Train the demo's encoder on as many mixes in the papers' way, to compare with."""
+    """Train the demo's encoder in the papers' way, on triplets, to compare with."""
     return ExperimentConfig(
         name="demo_triplets",
         corpus=CorpusConfig(name="generated-demo"),
@@ -87,7 +87,8 @@ def free_mixing() -> ExperimentConfig:
         base,
         name="free_mixing",
         mixing=MixingConfig(num_mixes=61_440),
-        network=replace(base.network, subspace_dim=32, pooling="mean_std"),
+        triplets=replace(base.triplets, num_plans=20),
+        network=replace(base.network, subspace_dim=32, unit_subspaces=True, pooling="mean_std"),
         loss=LossConfig(kind="contrastive"),
         optimizer=OptimizerConfig(learning_rate=1e-3, decay_fraction=0.3),
         training=replace(base.training, batch_size=192, num_epochs=100),

@@ -145,7 +145,7 @@ MIX_SCHEMA = pa.schema(
         *_mix_fields(""),
     ]
 )
-"""A plan of free mixes: each part of each mix from a track of its own."""
+"""A plan of free mixes: the track of each part of each mix is drawn by itself."""
 
 TRACK_SCHEMA = pa.schema(
     [

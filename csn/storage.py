@@ -165,10 +165,12 @@ def read_table(uri: str, columns: Sequence[str] | None = None, filters: Any = No
 def write_table(uri: str, table: pa.Table, row_group_size: int | None = None) -> None:
     """Write one Parquet file atomically, in groups of `row_group_size` rows."""
     # Of audio, neither a dictionary nor the least and greatest value is of use: half the time.
-    plain = [field.name for field in table.schema if not pa.types.is_large_binary(field.type)]
+    # Parquet names lists by their leaves, so the columns are listed only where there is audio.
+    names = [field.name for field in table.schema if not pa.types.is_large_binary(field.type)]
+    plain = names if len(names) < len(table.schema) else True
     sink = pa.BufferOutputStream()
-    options = {"row_group_size": row_group_size, "use_dictionary": plain}
-    pq.write_table(table, sink, write_statistics=plain, **options)
+    options: Any = {"use_dictionary": plain, "write_statistics": plain}
+    pq.write_table(table, sink, row_group_size=row_group_size, **options)
     write_bytes(uri, sink.getvalue())
 
 

@@ -175,12 +175,12 @@ class TripletConfig(Strict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MixingConfig(Strict):
-    """Which free mixes are drawn, for the contrastive loss; `TripletConfig` has their windows."""
+    """Which free mixes are drawn, for the contrastive loss; `triplets` has windows and groups."""
 
     num_mixes: int = 20_480
     """Mixes of an epoch."""
     tempo: Literal["group", "any"] = "group"
-    """A batch draws on tracks of one tempo group, or on any."""
+    """A batch draws on tracks of one tempo group, or of any."""
 
     def __post_init__(self) -> None:
         check(self.num_mixes >= 2, f"mixing.num_mixes={self.num_mixes} must be 2 or more")

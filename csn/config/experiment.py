@@ -66,6 +66,13 @@ class ExperimentConfig(Strict):
             f"triplets.hop_s={self.triplets.hop_s} must be a multiple of "
             f"audio.level_hop_s={self.audio.level_hop_s}",
         )
+        if self.loss.kind == "contrastive":
+            check(
+                4 <= self.training.batch_size <= self.mixing.num_mixes,
+                f"training.batch_size={self.training.batch_size} must be between 4, which leaves "
+                "two tracks two mixes each, and mixing.num_mixes="
+                f"{self.mixing.num_mixes}, the mixes of an epoch",
+            )
         check(
             self.num_rows >= self.training.batch_size,
             f"training.batch_size={self.training.batch_size} is larger than the "

@@ -41,6 +41,8 @@ class NetworkConfig(Strict):
     """Channels of the encoder's blocks (the strided one's: 16 32 64 128 256 640) [LAB]."""
     pooling: Literal["mean", "mean_std"] = "mean"
     """Over time: the papers' mean, or mean and standard deviation together."""
+    unit_subspaces: bool = False
+    """Give each subspace's vector length 1, so that Euclid ranks as cosine; the papers do not."""
     conditions: tuple[str, ...] = INSTRUMENTS
     """What the subspaces stand for, in order."""
     subspace_dim: int = 128

@@ -57,7 +57,7 @@ class WorkerConfig(Strict):
     threads_per_train_worker: int | None = None
     """Torch threads of a train worker; none: as many as the CPUs it reserves."""
     placement: Literal["workers", "device"] = "workers"
-    """Render by tasks beside the training, or on its device from parts that fit its memory."""
+    """Render by tasks beside the training, or where it runs: a GPU takes all parts' memory."""
     num_embed_workers: int | None = None
     """Actors that embed; none: one a GPU, or one a free CPU."""
     max_failures: int = 2

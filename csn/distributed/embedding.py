@@ -39,6 +39,7 @@ MANIFEST = "_manifest.json"
 EMBED_CPUS = 0.5
 """CPUs an embedding actor reserves on a machine without GPU: as much is left to load tracks."""
 MIXES_PER_BLOCK = 96
+BLOCKS_AN_ACTOR = 8
 BATCH_S = 48.0
 """Audio in one forward pass, which bounds its memory."""
 
@@ -111,7 +112,7 @@ def evaluation_mixes(config: ExperimentConfig, tracks: pa.Table) -> tuple[pa.Tab
     try:
         groups = candidates(chosen, config.audio, config.triplets).groups
     except CorpusError as error:
-        return pa.concat_tables(tables).combine_chunks(), [f"pseudo_mix_id: {error}"]
+        return _some(tables, config), [f"pseudo_mix_id: {error}"]
     for duration_s in evaluation.durations_s:
         table, lacking = pseudo_mix_id_mixes(
             chosen,
@@ -124,7 +125,19 @@ def evaluation_mixes(config: ExperimentConfig, tracks: pa.Table) -> tuple[pa.Tab
         )
         tables.append(table)
         messages += [f"{duration_s:g} s: {message}" for message in lacking]
-    return pa.concat_tables(tables).combine_chunks(), messages
+    return _some(tables, config), messages
+
+
+def _some(tables: list[pa.Table], config: ExperimentConfig) -> pa.Table:
+    """Put `tables` together; CorpusError where there is nothing in them."""
+    mixes = pa.concat_tables(tables).combine_chunks()
+    if not len(mixes):
+        durations = " or ".join(f"{d:g}" for d in config.evaluation.durations_s)
+        raise CorpusError(
+            f"split {config.evaluation.split} of {config.corpus.name}: no track has a segment of "
+            f"{durations} s that sounds; expected some; lower --evaluation.durations_s"
+        )
+    return mixes
 
 
 def _is_complete(uri: str, plan_digest: str) -> bool:
@@ -212,7 +225,7 @@ def _blocks(mixes: pa.Table) -> list[pa.Table]:
 
 
 def _pool(config: ExperimentConfig, num_blocks: int) -> dict[str, Any]:
-    """Resources of the embedding actors: no more of them than there are blocks."""
+    """Resources of the embedding actors: no more of them than there are blocks for."""
     have: Mapping[str, float] = ray.cluster_resources()
     workers = config.workers
     cpus, gpus = have.get("CPU", 1), have.get("GPU", 0)
@@ -223,7 +236,10 @@ def _pool(config: ExperimentConfig, num_blocks: int) -> dict[str, Any]:
             min(cpus, (cpus - cluster.RENDER_CPUS) / EMBED_CPUS),
             {"num_cpus": EMBED_CPUS},
         )
-    size = min(workers.num_embed_workers or max(1, int(fitting)), num_blocks)
+    # An actor takes seconds to start: it has to be worth it, and to be up before all is done.
+    size = min(
+        workers.num_embed_workers or max(1, int(fitting)), -(-num_blocks // BLOCKS_AN_ACTOR)
+    )
     return {"compute": ray.data.ActorPoolStrategy(size=size), **each}
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from csn import storage
 from csn.config import ExperimentConfig, from_json, to_json
 from csn.distributed import cluster, ingest
-from csn.distributed.embedding import MANIFEST, check_split, embed, read_embeddings
+from csn.distributed.embedding import MANIFEST, embed, evaluation_mixes, read_embeddings
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported, write_report
 from csn.distributed.systems import OURS, system_digests
@@ -47,7 +47,7 @@ def train(config: ExperimentConfig) -> str:
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         tracks = _prepared(config, stages)
-        check_split(config, tracks)  # now, and not when hours of training are over
+        evaluation_mixes(config, tracks)  # now, and not when hours of training are over
         fit(config, tracks, stages)
         uris = embed(config, tracks, stages)
         _score(config, uris, stages)

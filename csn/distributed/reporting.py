@@ -113,14 +113,16 @@ def _clips(config: ExperimentConfig, paths: Paths) -> list[Clip]:
         return []
     rows = storage.read_table(paths.plan, filters=pc.field("plan_index") == 0)
     examples = _triplets(rows) if config.loss.kind == "triplet" else _pairs(rows, config)
-    names = {track for _, mixes in examples for mix in mixes for track in mix.tracks} - {ABSENT}
-    bank = {track: load_parts(paths.parts(track)) for track in names}
     num_samples = round(config.audio.segment_s * config.audio.sample_rate_hz)
     clips = []
     for condition, mixes in examples:
         shared = mixes[0].track_of(condition)
         title = f"{condition}: anchor and positive share the {condition} of {shared}"
         for role, mix in zip(ROLES, mixes, strict=True):
+            # No more of any track than this mix asks for: free mixes draw on many.
+            end_s = max(mix.starts_s) + 2 * config.audio.segment_s
+            names = set(mix.tracks) - {ABSENT}
+            bank = {track: load_parts(paths.parts(track), end_s) for track in names}
             waveform = render([mix], bank, num_samples)[0]
             described = describe_mix(mix, condition)
             clips.append(

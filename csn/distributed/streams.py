@@ -81,7 +81,7 @@ def rendered(
     """Give the batches that tasks render ahead of the training."""
     per_row = objective_of(config).mixes_per_row
     per_block = max(1, round(MIXES_PER_BLOCK / per_row / batch_size)) * batch_size
-    submit = partial(_render.remote, bank=bank, config=ray.put(config))
+    submit = partial(_render.remote, bank=ray.put(bank), config=ray.put(config))
     blocks = (
         submit(rows.slice(i, per_block)) for rows in tables for i in range(0, len(rows), per_block)
     )
@@ -89,6 +89,8 @@ def rendered(
     while ahead:
         block: Any = ray.get(ahead.popleft())
         ahead.extend(islice(blocks, 1))
+        if ahead:  # blocks of other nodes travel here while this one is trained on
+            ray.wait(list(ahead), num_returns=len(ahead), timeout=0, fetch_local=True)
         num_rows = len(block["waveforms"])
         for start in range(0, num_rows - batch_size + 1, batch_size):
             batch = {name: values[start : start + batch_size] for name, values in block.items()}

@@ -28,6 +28,13 @@ def system_digests(config: ExperimentConfig, paths: Paths) -> dict[str, str]:
             f"{theirs.frontend}, the corpus is prepared at {ours.audio.sample_rate_hz} Hz for "
             f"{ours.frontend}; use the recipe and options it was trained with"
         )
+    if ours.network.layout != theirs.network.layout:
+        raise ConfigError(
+            f"{paths.best_checkpoint} has {theirs.network.subspace_dim} dimensions for each of "
+            f"{', '.join(theirs.network.conditions)}, this configuration "
+            f"{ours.network.subspace_dim} for each of {', '.join(ours.network.conditions)}; use "
+            "the recipe and options it was trained with"
+        )
     heard = [asdict(ours.frontend), ours.audio.sample_rate_hz]
     digests = {
         "untrained": storage.digest(["untrained", heard, asdict(ours.network), ours.seed]),

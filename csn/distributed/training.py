@@ -37,7 +37,7 @@ from csn import storage
 from csn.config import ExperimentConfig, to_json
 from csn.distributed import cluster
 from csn.distributed.bank import load_bank
-from csn.distributed.objectives import Objective, objective_of
+from csn.distributed.objectives import objective_of
 from csn.distributed.plans import plan_rows, split_of
 from csn.distributed.progress import Board, Counter, Stages
 from csn.distributed.train_loop import train_worker
@@ -95,7 +95,7 @@ def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
     started_at = storage.utc_now()
     rows, found = plan_rows(config, tracks, stages)
     objective = objective_of(config)
-    bank = load_bank(paths, _tracks_of(objective, rows), _horizons_s(config, found))
+    bank = load_bank(paths, _tracks_of(rows), _horizons_s(config, found))
     validation = validation_set(config, split_of(tracks, "validation"))
     num_steps = config.training.num_epochs * (config.num_rows // config.training.batch_size)
     with stages.stage("train", num_steps, "steps") as counter:
@@ -118,8 +118,12 @@ def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
     return trained
 
 
-def _tracks_of(objective: Objective, rows: pa.Table) -> set[str]:
-    return {track for mix in objective.mixes(rows) for track in mix.tracks} - {ABSENT}
+def _tracks_of(rows: pa.Table) -> set[str]:
+    names: set[str] = set()
+    for name in rows.schema.names:
+        if name.endswith("tracks"):
+            names |= set(pa.compute.unique(rows[name].combine_chunks().flatten()).to_pylist())
+    return names - {ABSENT}
 
 
 def _horizons_s(config: ExperimentConfig, found: Candidates) -> dict[str, float]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from csn.audio.parts import Parts
 from csn.conditions import INSTRUMENTS
 from csn.errors import ConfigError, CorpusError
-from csn.records import Mix
+from csn.records import ABSENT, Mix
 
 USABLE_SHARE = 0.7
 """Share of the free memory that a bank may take: the network needs the rest."""
@@ -72,7 +72,7 @@ class DeviceBank:
         Raises
         ------
         CorpusError
-            A window reaches beyond its track.
+            A window reaches beyond its track, or a track is not in the bank.
         """
         found = [self._windows_of(mix) for mix in mixes]
         offsets = [[offset for offset, _ in row] for row in found]
@@ -83,6 +83,8 @@ class DeviceBank:
         """Where the window of each part begins in the bank, and its scale; 0 is silence."""
         windows = []
         for part, track, start_s in zip(INSTRUMENTS, mix.tracks, mix.starts_s, strict=True):
+            if track != ABSENT and track not in self._scales:
+                raise CorpusError(f"{track}: not in this bank of {len(self._scales)} tracks")
             if (track, part) not in self._places:
                 windows.append((0, 0.0))
                 continue

@@ -16,7 +16,8 @@ Choices
 -------
 A batch's loss is the mean over all its triplets, satisfied ones (whose loss is 0) counted, as
 [LAB] has it; libraries differ here. In the contrastive loss two mixes that have a part from one
-track, from windows too near each other, are no pair at all, neither alike nor different.
+track, from windows too near each other, are no pair at all, neither alike nor different. It sees
+directions alone: scores by Euclidean distance want `NetworkConfig.unit_subspaces`.
 """
 
 from dataclasses import dataclass

@@ -69,6 +69,7 @@ class ConditionalNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.layout = network.layout
+        self.unit_subspaces = network.unit_subspaces
         self.frontend = MelFrontend(frontend, sample_rate_hz)
         encoders = {"unet": UnetEncoder, "strided": StridedEncoder}
         # Channels last is what makes convolutions quick: a fifth to a third on a CPU with AVX.
@@ -81,8 +82,12 @@ class ConditionalNetwork(nn.Module):
     def forward(
         self, waveform: Float[Tensor, "batch samples"]
     ) -> Float[Tensor, "batch embedding"]:
-        """Raw embedding f(x) of each waveform."""
-        return self.head(self.encoder(self.frontend(waveform)))
+        """Embedding f(x) of each waveform: raw, or every subspace of length 1."""
+        embedding = self.head(self.encoder(self.frontend(waveform)))
+        if not self.unit_subspaces:
+            return embedding
+        subspaces = embedding.unflatten(-1, (len(self.layout.conditions), -1))
+        return nn.functional.normalize(subspaces.float(), dim=-1).flatten(-2)
 
     def subspaces(
         self, embedding: Float[Tensor, "batch embedding"]

@@ -86,7 +86,10 @@ def loss_curves(
     if has_active:
         _line(axes[-1], history, "train/active", colour=INK, scale=100.0)
         axes[-1].set_ylim(0, 100)
-        _title(axes[-1], "active triplets, %: those whose loss is not 0")
+        if "train/loss/contrastive" in losses:
+            _title(axes[-1], "anchors, %: those nearest to another track's part")
+        else:
+            _title(axes[-1], "active triplets, %: those whose loss is not 0")
     _finish(axes, history, best_epoch)
     return figure
 

@@ -1,4 +1,4 @@
-"""Which tracks meet in freely mixed batches: every part of every mix from a track of its own.
+"""Which tracks meet in freely mixed batches: each part of each mix is drawn by itself.
 
 Conventions
 -----------

@@ -45,7 +45,7 @@ def test_render_against_a_file_loader(composed: Any, ray_here: float, record: An
     from csn.distributed.bank import load_bank, mixes_of
     from csn.distributed.plans import plan_rows
     from csn.distributed.progress import Stages
-    from csn.distributed.streams import rendered
+    from csn.distributed.streams import rendered, rendered_on_device
     from csn.paths import Paths
     from csn.records import INSTRUMENTS, ROLES
 
@@ -97,3 +97,15 @@ def test_render_against_a_file_loader(composed: Any, ray_here: float, record: An
         f"{bare.NUM_PROCESSES} processes each",
     )
     assert num_rows == NUM_TRIPLETS
+    started = time.monotonic()
+    num_rows = sum(
+        len(one["waveforms"]) for one in rendered_on_device([rows], bank, composed, batch, device)
+    )
+    here = num_rows / (time.monotonic() - started)
+    record(
+        "device_vs_workers",
+        here / ours,
+        None,
+        f"{here:.0f} rows a second rendered by the trainer's own process, on the CPU, against "
+        f"{ours:.0f} by tasks on {bare.NUM_PROCESSES} CPUs",
+    )

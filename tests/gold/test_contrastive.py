@@ -64,9 +64,11 @@ def test_silent_parts_take_no_part():
 
 
 def test_active_counts_anchors_with_a_wrong_neighbour():
-    # a's nearest is n (cosine 1), p's nearest is a tie broken to the first; n has no positive.
-    result = loss_of([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], [0, 0, 1])
-    assert 0.5 <= result.active.item() <= 1
+    # a's nearest is n (cosine 0.8 against 0); p's is n too (0.6 against 0). n has no positive.
+    assert loss_of([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6]], [0, 0, 1]).active.item() == 1
+    # Now p's nearest is a (0.6 against -0.6), and a's is still n.
+    vectors = [[1.0, 0.0], [0.6, 0.8], [0.8, -0.6]]
+    assert loss_of(vectors, [0, 0, 1]).active.item() == pytest.approx(0.5)
 
 
 def test_subspaces_are_averaged_over_all_anchors():

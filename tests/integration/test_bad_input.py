@@ -180,6 +180,25 @@ def test_network_of_another_front_end(refusal, options, finished):
     assert f"{finished.best_checkpoint} hears 16000 Hz" in line
 
 
+def test_network_of_other_subspaces(refusal, options, finished):
+    line = refusal(
+        "embed",
+        *options,
+        "--evaluation.checkpoint_uri",
+        finished.best_checkpoint,
+        "--network.subspace_dim",
+        5,
+    )
+    assert f"{finished.best_checkpoint} has 4 dimensions for each of drums, bass" in line
+    assert "this configuration 5" in line
+
+
+def test_segments_longer_than_any_track(refusal, options):
+    line = refusal("train", *options, "--name", "long", "--evaluation.durations_s", 60)
+    assert "no track has a segment of 60 s that sounds" in line
+    assert "lower --evaluation.durations_s" in line
+
+
 def test_prepared_file_that_was_cut_short(refusal, options, finished, tmp_path):
     prepared = Path(finished.prepared)
     copy = tmp_path / prepared.relative_to(finished.root)

@@ -18,6 +18,7 @@ from csn.config import (
     FrontendConfig,
     GeneratedConfig,
     LossConfig,
+    MixingConfig,
     NetworkConfig,
     OptimizerConfig,
     TrainingConfig,
@@ -118,6 +119,17 @@ def test_impossible_value_is_refused_by_its_name(part, values, message):
         (
             {"triplets": TripletConfig(num_triplets=100)},
             r"training\.batch_size=64 is larger than the 50 plan rows",
+        ),
+        (
+            {"loss": LossConfig(kind="contrastive"), "mixing": MixingConfig(num_mixes=50)},
+            r"training\.batch_size=64 must be between 4.* and mixing\.num_mixes=50",
+        ),
+        (
+            {
+                "loss": LossConfig(kind="contrastive"),
+                "training": TrainingConfig(batch_size=3),
+            },
+            r"training\.batch_size=3 must be between 4",
         ),
         (
             {"workers": WorkerConfig(num_train_workers=3)},

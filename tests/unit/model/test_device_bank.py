@@ -48,6 +48,12 @@ def test_windows_beyond_a_track_are_refused():
         here.render([Mix.of_track("T0", 4.5)])
 
 
+def test_a_track_that_is_not_there_is_no_silence():
+    here = DeviceBank(bank(), 1.0, RATE_HZ, CPU)
+    with pytest.raises(CorpusError, match="T9: not in this bank of 3 tracks"):
+        here.render([Mix.of_track("T9", 0.0)])
+
+
 def test_a_bank_that_does_not_fit_is_refused_before_it_is_made(monkeypatch):
     monkeypatch.setattr(device_bank, "USABLE_SHARE", 1e-9)
     with pytest.raises(ConfigError, match=r"placement=device: the parts of 3 tracks .*workers"):

@@ -175,3 +175,15 @@ def test_mean_mel_is_the_front_end_averaged_over_time_for_every_condition():
 def test_convolutions_lie_channels_last():
     weights = [p for p in network().encoder.parameters() if p.dim() == 4]
     assert all(w.is_contiguous(memory_format=torch.channels_last) for w in weights)
+
+
+def test_unit_subspaces_have_length_one_and_the_direction_of_raw_ones():
+    raw, unit = network(), network(replace(SMALL, unit_subspaces=True))
+    unit.load_state_dict(raw.state_dict())
+    waveform = noise()
+    raw.eval()
+    unit.eval()
+    expected, found = raw.subspaces(raw(waveform)), unit.subspaces(unit(waveform))
+    for condition in INSTRUMENTS:
+        lengths = torch.linalg.vector_norm(expected[condition], dim=-1, keepdim=True)
+        torch.testing.assert_close(found[condition], expected[condition] / lengths)
