@@ -26,6 +26,8 @@ MAX_CLIPPED_SHARE = 0.01
 """A file with more samples than this at full scale is refused; with fewer it is reported."""
 CLIPPED = 32767 / 32768
 """A sample this high is at full scale."""
+RESAMPLER_SLACK = 64
+"""A resampler may round the number of its samples up."""
 UNKNOWN_BYTES = 0x7FFF0000
 """From here on, the length in a WAV's header is what programs write that did not know it."""
 
@@ -118,14 +120,16 @@ def _decode(uri: str, file: sf.SoundFile, rate_hz: int, max_duration_s: float) -
     wanted = min(file.frames, round(max_duration_s * file.samplerate))
     resampler = soxr.ResampleStream(file.samplerate, rate_hz, 1, dtype="float32")
     same_rate = file.samplerate == rate_hz
-    pieces: list[np.ndarray] = []
-    num_read = num_clipped = 0
+    samples = np.empty(wanted * rate_hz // file.samplerate + RESAMPLER_SLACK, np.float32)
+    num_read = num_clipped = num_samples = 0
     for block in _mono_blocks(uri, file, wanted):
         num_read += len(block)
         if max(block.max(), -block.min()) >= CLIPPED:  # rare: count only where there are some
             num_clipped += int(np.count_nonzero(np.abs(block) >= CLIPPED))
         last = num_read >= wanted
-        pieces.append(block.copy() if same_rate else resampler.resample_chunk(block, last=last))
+        piece = block if same_rate else resampler.resample_chunk(block, last=last)
+        samples[num_samples : num_samples + len(piece)] = piece
+        num_samples += len(piece)
     if num_read < wanted:
         raise CorpusError(
             f"{uri}: ends after {num_read / file.samplerate:.2f} s, its header says "
@@ -137,8 +141,9 @@ def _decode(uri: str, file: sf.SoundFile, rate_hz: int, max_duration_s: float) -
             f"{uri}: clipped ({100 * clipped_share:.1f} % of its samples are at full scale, at "
             f"most {100 * MAX_CLIPPED_SHARE:.0f} % expected); render or copy it again"
         )
-    samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-    return Decoded(samples, file.samplerate, file.frames / file.samplerate, clipped_share)
+    return Decoded(
+        samples[:num_samples], file.samplerate, file.frames / file.samplerate, clipped_share
+    )
 
 
 def _mono_blocks(uri: str, file: sf.SoundFile, num_frames: int) -> Iterator[np.ndarray]:

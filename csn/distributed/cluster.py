@@ -7,6 +7,7 @@ Ray's progress bars are off, because without a terminal they print seven lines e
 an error every second.
 """
 
+import gc
 import logging
 import os
 from collections.abc import Iterator, Mapping
@@ -79,6 +80,14 @@ def described(resources: Mapping[str, float]) -> str:
     gpus = resources.get("GPU", 0)
     memory_gib = resources.get("memory", 0) / 2**30
     return f"{resources.get('CPU', 0):g} CPUs, {gpus:g} GPUs, {memory_gib:.0f} GiB of memory"
+
+
+def release() -> None:
+    """Let go of CPUs that earlier work of this process holds, well ended or failed.
+
+    Ray Data's actors live while anything refers to them, be it a cycle that waits for collection.
+    """
+    gc.collect()
 
 
 def check_fits(workers: WorkerConfig) -> None:

@@ -6,7 +6,6 @@ Below ``embeddings/model=<digest>/corpus=/split=/`` there is a folder a conditio
 which is written last and names the plan that was embedded. A mix is rendered once for all systems.
 """
 
-import gc
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -31,6 +30,7 @@ from csn.paths import Paths
 from csn.records import embedding_schema
 from csn.triplets.evaluation_mixes import music_id_mixes, pseudo_mix_id_mixes
 from csn.triplets.planning import candidates
+from csn.triplets.rendering import render
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +73,6 @@ def embed(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> dict[st
         return uris
     started_at = storage.utc_now()
     vectors = _embedded(config, paths, mixes, missing, stages)
-    # Ray Data's actors, and their CPUs, are let go when nothing refers to them: not even a cycle.
-    gc.collect()
     for system in missing:
         conditions = condition_dims(config, system)
         _write(uris[system], mixes, vectors[system], conditions, digests[system])
@@ -164,11 +162,13 @@ class Embedder:
         """Embed a block of mixes of one duration: ``row`` and a column a system."""
         duration_s = block["duration_s"][0].as_py()
         mixes = mixes_of(block)
+        parts = self._bank.parts_of(mixes)
+        num_samples = round(duration_s * self._config.audio.sample_rate_hz)
         batch = max(1, int(BATCH_S / duration_s))
         found: dict[str, list[np.ndarray]] = {name: [] for name in self._systems}
         bf16 = self._config.training.bf16 and self._device.type == "cuda"
         for start in range(0, len(mixes), batch):
-            waveforms = self._bank.render(mixes[start : start + batch], duration_s)
+            waveforms = render(mixes[start : start + batch], parts, num_samples)
             on_device = torch.from_numpy(waveforms).to(self._device)
             with torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
                 for name, module in self._systems.items():
@@ -185,6 +185,7 @@ def _vectors(vectors: np.ndarray) -> pa.FixedSizeListArray:
 def _embedded(
     config: ExperimentConfig, paths: Paths, mixes: pa.Table, systems: list[str], stages: Stages
 ) -> dict[str, np.ndarray]:
+    cluster.release()
     used = {track for names in mixes["tracks"].to_pylist() for track in names}
     bank = load_bank(paths, used)
     numbered = mixes.select(["duration_s", "tracks", "starts_s"]).append_column(

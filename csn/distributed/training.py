@@ -92,6 +92,7 @@ def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
         log.info("train: %s is trained already", finished.uri)
         return finished
     cluster.check_fits(config.workers)
+    cluster.release()
     started_at = storage.utc_now()
     rows, found = plan_rows(config, tracks, stages)
     objective = objective_of(config)
