@@ -167,8 +167,8 @@ def test_two_ranks_contrast_the_whole_batch(free, tracks, planned, bank):
     assert losses_of(config, tracks) == pytest.approx(expected, rel=1e-3)
 
 
-def test_whole_way_ends_in_a_report_with_mixes_to_play(free, tracks):
-    config = replace(free, name="free-whole")
+def test_whole_way_ends_in_a_report_with_mixes_to_play(free, local_ray, tmp_path):
+    config = replace(free, name="free-whole", root=str(tmp_path))
     page = storage.read_bytes(experiment.train(config)).decode()
     assert page.count("<audio") >= 3
     assert "contrastive" in page
