@@ -95,6 +95,11 @@ class ExperimentConfig(Strict):
             return self.triplets.num_rows
         return self.mixing.num_mixes // self.training.batch_size * self.training.batch_size
 
+    @property
+    def min_start_gap_s(self) -> float:
+        """Between the starts of two windows that count as alike: a window, and the gap after."""
+        return self.audio.segment_s + self.triplets.min_gap_s
+
 
 def _check_finite(config: ExperimentConfig) -> None:
     """Refuse inf and nan anywhere: JSON has no form for them."""

@@ -68,8 +68,7 @@ class ContrastiveObjective:
     def __init__(self, config: ExperimentConfig) -> None:
         self._conditions = config.network.conditions
         self._temperature = config.loss.temperature
-        # Between starts: the windows themselves, and the gap between them.
-        self._min_gap_s = config.audio.segment_s + config.triplets.min_gap_s
+        self._min_gap_s = config.min_start_gap_s
 
     def mixes(self, rows: pa.Table) -> list[Mix]:
         """One mix a row."""

@@ -144,14 +144,17 @@ def _triplets(rows: pa.Table) -> list[Example]:
 def _pairs(rows: pa.Table, config: ExperimentConfig) -> list[Example]:
     """Find triplets in a batch of free mixes: one of its positives, and one of its negatives."""
     mixes = mixes_of(rows.slice(0, config.training.batch_size))
-    gap_s = config.audio.segment_s + config.triplets.min_gap_s
     found: list[Example] = []
     for condition in config.network.conditions[:NUM_TRIPLETS_TO_PLAY]:
         for anchor, positive in combinations([m for m in mixes if m.track_of(condition)], 2):
             track = anchor.track_of(condition)
             apart_s = abs(anchor.start_of(condition) - positive.start_of(condition))
             others = [m for m in mixes if m.track_of(condition) not in (track, ABSENT)]
-            if positive.track_of(condition) == track and apart_s >= gap_s and others:
+            if (
+                positive.track_of(condition) == track
+                and apart_s >= config.min_start_gap_s
+                and others
+            ):
                 found.append((condition, (anchor, positive, others[0])))
                 break
     return found

@@ -10,9 +10,9 @@ which is what absent parts read. A mix is the sum of its parts' windows, as in
 """
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 
-import psutil
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -115,7 +115,7 @@ def _check_fits(num_bytes: int, num_tracks: int, device: torch.device) -> None:
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
     else:
-        free = psutil.virtual_memory().available
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     if num_bytes > USABLE_SHARE * free:
         raise ConfigError(
             f"workers.placement=device: the parts of {num_tracks} tracks are "

@@ -151,10 +151,10 @@ def contrastive_loss(
     positives = pairs & alike
     similarity = similarity.masked_fill(~pairs, -torch.inf)
     anchors = positives.any(dim=-1)
-    log_share = similarity[anchors] - similarity[anchors].logsumexp(dim=-1, keepdim=True)
-    of_anchors = positives[anchors]
+    similarity, of_anchors = similarity[anchors], positives[anchors]
+    log_share = similarity - similarity.logsumexp(dim=-1, keepdim=True)
     losses = -torch.where(of_anchors, log_share, 0.0).sum(dim=-1) / of_anchors.sum(dim=-1)
-    nearest = similarity[anchors].argmax(dim=-1, keepdim=True)
+    nearest = similarity.argmax(dim=-1, keepdim=True)
     wrong = ~of_anchors.gather(-1, nearest).squeeze(-1)
     num_anchors = anchors.sum().clamp(min=1)
     return BatchLoss(loss=losses.sum() / num_anchors, active=wrong.sum() / num_anchors)
