@@ -30,6 +30,8 @@ from csn.records import PARTS_SCHEMA, REJECT_SCHEMA, TRACK_SCHEMA, Reject, Track
 
 log = logging.getLogger(__name__)
 
+TRACK_CPUS = 0.5
+"""CPUs that a task reserves: while one of two waits for storage or for Ray, the other decodes."""
 OUTCOME_SCHEMA = pa.schema(
     [("track_id", pa.string()), ("audio_s", pa.float64()), ("reason", pa.string())]
 )
@@ -144,7 +146,11 @@ def _one_task_a_row(
     rows: list[dict[str, Any]], function: Callable[..., pa.Table], **arguments: object
 ) -> Iterator[dict[str, Any]]:
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-        function, batch_size=1, batch_format="pyarrow", fn_kwargs=arguments
+        function,
+        batch_size=1,
+        batch_format="pyarrow",
+        fn_kwargs=arguments,
+        num_cpus=TRACK_CPUS,
     )
     return iter(dataset.iter_rows())
 
