@@ -12,6 +12,7 @@ Source
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -30,6 +31,8 @@ class Instrument(StrEnum):
 
 
 INSTRUMENTS: tuple[str, ...] = tuple(str(instrument) for instrument in Instrument)
+MIX = "mix"
+"""The condition of a network that hears all parts together ([H22])."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +77,7 @@ class SubspaceLayout:
     def masks(self) -> Float[np.ndarray, "conditions embedding"]:
         """Masks m_c of [H24] Eq. 4, one per row; together they partition the dimensions."""
         return np.kron(np.eye(len(self.conditions)), np.ones(self.subspace_dim))
+
+    def split(self, embedding: Any) -> dict[str, Any]:
+        """Each condition's own dimensions of ``[batch, embedding]``, an array or a tensor."""
+        return {name: embedding[:, self.dims(name)] for name in self.conditions}

@@ -19,6 +19,7 @@ TRAINING_PARTS = (
     "mixing",
     "frontend",
     "network",
+    "start",
     "loss",
     "optimizer",
     "training",
@@ -91,8 +92,8 @@ class Paths:
     @property
     def plan(self) -> str:
         """Table of all that the experiment's training draws on."""
-        names = {"triplet": "triplets.parquet", "contrastive": "mixes.parquet"}
-        return self.experiment(names[self.config.loss.kind])
+        is_of_triplets = self.config.plan_kind in ("triplets", "track_triplets")
+        return self.experiment("triplets.parquet" if is_of_triplets else "mixes.parquet")
 
     @property
     def best_checkpoint(self) -> str:

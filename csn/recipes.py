@@ -1,8 +1,17 @@
-"""Named experiments: what ``jobs/train.py NAME`` runs."""
+"""Named experiments: what ``jobs/train.py NAME`` runs.
+
+Conventions
+-----------
+A recipe by its plain name has the paper's size. The same recipe as ``demo_<name>`` learns on the
+composed corpus with a small network, and as ``tiny_<name>`` on a corpus for tests. At the demo's
+size every recipe sees the same number of mixes, those of its teachers and its pre-training
+included.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
 
+from csn.conditions import INSTRUMENTS, MIX
 from csn.config import (
     AudioConfig,
     CorpusConfig,
@@ -13,76 +22,87 @@ from csn.config import (
     MixingConfig,
     NetworkConfig,
     OptimizerConfig,
+    StartConfig,
     TrainingConfig,
     TripletConfig,
     WorkerConfig,
 )
 
+Recipe = Callable[[], ExperimentConfig]
 
-def demo() -> ExperimentConfig:
-    """Compose a small corpus and go the whole way on two cores in minutes."""
-    base = demo_triplets()
-    return replace(
-        base,
-        name="demo",
-        mixing=MixingConfig(num_mixes=3_072),
-        network=replace(base.network, subspace_dim=32, unit_subspaces=True),
-        loss=LossConfig(kind="contrastive"),
-        training=replace(base.training, batch_size=96, num_epochs=60, validate_every=6),
-        workers=replace(base.workers, placement="device"),
-    )
+DEMO_EPOCHS = 60
+"""Passes over `DEMO_MIXES`, all stages of a recipe together."""
+DEMO_MIXES = 3_072
 
 
-def demo_triplets() -> ExperimentConfig:
-    """Train the demo's encoder in the papers' way, on triplets, to compare with."""
+def hashizume2022() -> ExperimentConfig:
+    """Train a network for each instrument, and one for the mix, on single parts ([H22] 3)."""
     return ExperimentConfig(
-        name="demo_triplets",
-        corpus=CorpusConfig(name="generated-demo"),
-        audio=AudioConfig(sample_rate_hz=16_000),
-        triplets=TripletConfig(
-            num_triplets=2_048, num_plans=60, hop_s=0.25, max_segments_per_track=None
-        ),
-        frontend=FrontendConfig(window=1024, hop=512, num_mels=128, standardise=True),
-        network=NetworkConfig(
-            encoder="strided", channels=(8, 16, 32, 64, 128), pooling="mean_std"
-        ),
-        optimizer=OptimizerConfig(learning_rate=2e-3, decay_fraction=0.3),
-        training=TrainingConfig(num_epochs=40, patience=None),
-        workers=WorkerConfig(threads_per_train_worker=2),
+        name="hashizume2022",
+        corpus=CorpusConfig(num_train_tracks=180, num_test_tracks=20),
+        triplets=TripletConfig(interchanged=False),
+        network=NetworkConfig(individual=True, conditions=(*INSTRUMENTS, MIX)),
+        loss=LossConfig(distance="cosine"),
+        training=TrainingConfig(num_epochs=150, batch_size=384),
     )
 
 
-def tiny() -> ExperimentConfig:
-    """Make the papers' way small enough for seconds: for tests, and to try an installation."""
-    base = demo_triplets()
-    return replace(
-        base,
-        name="tiny",
-        corpus=CorpusConfig(
-            name="generated-tiny",
-            generated=GeneratedConfig(
-                num_train_tracks=8,
-                num_validation_tracks=4,
-                num_test_tracks=5,
-                duration_s=24.0,
-            ),
-            max_reject_fraction=0.0,
-        ),
-        triplets=replace(base.triplets, num_triplets=64),
-        network=replace(base.network, channels=(4, 8, 8), subspace_dim=4),
-        training=replace(base.training, num_epochs=2, batch_size=16, validation_segments=2),
-        evaluation=replace(base.evaluation, num_focus_tracks=2, num_resamples=100),
+def hashizume2024_scratch() -> ExperimentConfig:
+    """Train one CSN from basic and interchanged triplets and nothing before ([H24] 3.1)."""
+    return ExperimentConfig(
+        name="hashizume2024_scratch", corpus=CorpusConfig(num_train_tracks=1_200)
     )
 
 
 def hashizume2024() -> ExperimentConfig:
-    """Train one CSN for five instruments from basic and interchanged triplets ([H24] 3.1)."""
-    return ExperimentConfig(name="hashizume2024", corpus=CorpusConfig(num_train_tracks=1_200))
+    """Train one CSN for five instruments as [H24] does: teachers, pre-training, all triplets."""
+    return replace(hashizume2024_aux_basic_add(), **_named("hashizume2024", num_train_tracks=1_200))
+
+
+def hashizume2024_basic() -> ExperimentConfig:
+    """Leave out all but basic triplets, on 200 tracks ([H24] Table 2, "basic")."""
+    base = hashizume2024_scratch()
+    return replace(
+        base,
+        **_named("hashizume2024_basic", num_train_tracks=200),
+        triplets=replace(base.triplets, interchanged=False),
+    )
+
+
+def hashizume2024_aux_basic() -> ExperimentConfig:
+    """Basic triplets after teachers and pre-training, 200 tracks ([H24] Table 2, "aux+basic")."""
+    base = hashizume2024_basic()
+    return replace(
+        base,
+        name="hashizume2024_aux_basic",
+        start=StartConfig(pretraining="mix_and_parts"),
+        loss=LossConfig(target_weight=0.1),
+    )
+
+
+def hashizume2024_aux_basic_add() -> ExperimentConfig:
+    """And interchanged triplets as well, on 200 tracks ([H24] Table 2, "aux+basic+add")."""
+    base = hashizume2024_aux_basic()
+    return replace(
+        base,
+        name="hashizume2024_aux_basic_add",
+        triplets=replace(base.triplets, interchanged=True),
+    )
+
+
+def random_subsets() -> ExperimentConfig:
+    """Pre-train on random subsets of the parts, then triplets with the presence loss [LAB]."""
+    return replace(
+        hashizume2024_scratch(),
+        name="random_subsets",
+        start=StartConfig(pretraining="random_subsets"),
+        loss=LossConfig(presence_weight=0.5),
+    )
 
 
 def free_mixing() -> ExperimentConfig:
-    """Train one CSN for five instruments from freely mixed batches: ours, at full size."""
-    base = hashizume2024()
+    """Train one CSN for five instruments from freely mixed batches: ours."""
+    base = hashizume2024_scratch()
     return replace(
         base,
         name="free_mixing",
@@ -95,6 +115,139 @@ def free_mixing() -> ExperimentConfig:
     )
 
 
-ALL: dict[str, Callable[[], ExperimentConfig]] = {
-    recipe.__name__: recipe for recipe in (demo, demo_triplets, tiny, hashizume2024, free_mixing)
+def _named(name: str, *, num_train_tracks: int) -> dict[str, object]:
+    return {"name": name, "corpus": CorpusConfig(num_train_tracks=num_train_tracks)}
+
+
+def demo_sized(config: ExperimentConfig) -> ExperimentConfig:
+    """Make a recipe small enough for two cores and minutes, on a corpus composed for it."""
+    # Teachers, pre-training, and the training itself: a third each.
+    epochs = DEMO_EPOCHS // (1 if config.start.pretraining == "none" else 3)
+    triplets = 2 * DEMO_MIXES // 3 if config.triplets.interchanged else DEMO_MIXES // 3
+    is_contrastive = config.loss.kind == "contrastive"
+    return replace(
+        config,
+        name=f"demo_{config.name}",
+        corpus=CorpusConfig(name="generated-demo"),
+        audio=AudioConfig(sample_rate_hz=16_000),
+        triplets=TripletConfig(
+            num_triplets=triplets,
+            interchanged=config.triplets.interchanged,
+            num_plans=DEMO_EPOCHS,
+            hop_s=0.25,
+            max_segments_per_track=None,
+        ),
+        mixing=MixingConfig(num_mixes=DEMO_MIXES),
+        frontend=FrontendConfig(window=1024, hop=512, num_mels=128, standardise=True),
+        network=replace(
+            config.network,
+            encoder="strided",
+            channels=(8, 16, 32, 64, 128),
+            pooling="mean_std",
+            subspace_dim=32,
+        ),
+        start=replace(
+            config.start,
+            num_tracks=None,
+            teacher_epochs=epochs,
+            teacher_triplets=DEMO_MIXES // 3,
+            teacher_batch_size=64,
+            pretraining_epochs=epochs,
+            pretraining_mixes=DEMO_MIXES,
+            learning_rate=2e-3,
+        ),
+        optimizer=OptimizerConfig(learning_rate=2e-3, decay_fraction=0.3),
+        training=TrainingConfig(
+            num_epochs=epochs,
+            batch_size=96 if is_contrastive else 64,
+            patience=None,
+            validate_every=6,
+        ),
+        workers=WorkerConfig(
+            threads_per_train_worker=2, placement="device" if is_contrastive else "workers"
+        ),
+    )
+
+
+def tiny_sized(config: ExperimentConfig) -> ExperimentConfig:
+    """Make a recipe small enough for seconds: for tests, and to try an installation."""
+    base = demo_sized(config)
+    contrastive = config.loss.kind == "contrastive"
+    return replace(
+        base,
+        name=f"tiny_{config.name}",
+        corpus=CorpusConfig(
+            name="generated-tiny",
+            generated=GeneratedConfig(
+                num_train_tracks=8,
+                num_validation_tracks=4,
+                num_test_tracks=5,
+                duration_s=24.0,
+            ),
+            max_reject_fraction=0.0,
+        ),
+        triplets=replace(base.triplets, num_triplets=64),
+        mixing=replace(base.mixing, num_mixes=96),
+        network=replace(base.network, channels=(4, 8, 8), subspace_dim=4),
+        start=replace(
+            base.start,
+            teacher_epochs=2,
+            teacher_triplets=64,
+            teacher_batch_size=16,
+            pretraining_epochs=2,
+            pretraining_mixes=64,
+        ),
+        training=replace(
+            base.training,
+            num_epochs=2,
+            batch_size=32 if contrastive else 16,
+            validate_every=1,
+            validation_segments=2,
+        ),
+        evaluation=replace(base.evaluation, num_focus_tracks=2, num_resamples=100),
+    )
+
+
+def demo() -> ExperimentConfig:
+    """Compose a small corpus and go the whole way on two cores in minutes, by free mixing."""
+    return replace(demo_sized(free_mixing()), name="demo")
+
+
+def tiny() -> ExperimentConfig:
+    """Go the whole way in seconds, by triplets from scratch."""
+    return replace(tiny_sized(hashizume2024_scratch()), name="tiny")
+
+
+SYSTEMS: tuple[Recipe, ...] = (
+    hashizume2022,
+    hashizume2024,
+    hashizume2024_scratch,
+    hashizume2024_basic,
+    hashizume2024_aux_basic,
+    hashizume2024_aux_basic_add,
+    random_subsets,
+    free_mixing,
+)
+
+
+def _sized(size: Callable[[ExperimentConfig], ExperimentConfig], recipe: Recipe) -> Recipe:
+    def sized() -> ExperimentConfig:
+        return size(recipe())
+
+    kind = size.__name__.removesuffix("_sized")
+    sized.__name__ = f"{kind}_{recipe.__name__}"
+    sized.__doc__ = f"As {recipe.__name__}, {kind}: {recipe.__doc__}"
+    return sized
+
+
+ALL: dict[str, Recipe] = {
+    recipe.__name__: recipe
+    for recipe in (
+        demo,
+        tiny,
+        *SYSTEMS,
+        *(_sized(demo_sized, recipe) for recipe in SYSTEMS),
+        *(_sized(tiny_sized, recipe) for recipe in SYSTEMS),
+    )
 }
+"""Every recipe by its name, without being built."""

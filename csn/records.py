@@ -12,7 +12,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from csn.conditions import INSTRUMENTS
+from csn.conditions import INSTRUMENTS, MIX
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -84,6 +84,16 @@ class Mix:
         tracks = tuple(focus_track if part == focus else backing_track for part in INSTRUMENTS)
         return cls(tracks, (start_s,) * len(INSTRUMENTS))
 
+    def only(self, condition: str) -> "Mix":
+        """Keep the one part of `condition` and leave the others silent; of the mix, all."""
+        if condition == MIX:
+            return self
+        kept = [
+            track if part == condition else ABSENT
+            for part, track in zip(INSTRUMENTS, self.tracks, strict=True)
+        ]
+        return Mix(tuple(kept), self.starts_s)
+
     def track_of(self, part: str) -> str:
         """Track that `part` comes from."""
         return self.tracks[INSTRUMENTS.index(part)]
@@ -134,8 +144,10 @@ TRIPLET_SCHEMA = pa.schema(
         *_mix_fields("anchor_"),
         *_mix_fields("positive_"),
         *_mix_fields("negative_"),
+        *[pa.field(f"{role}_sounds", pa.list_(pa.bool_())) for role in ROLES],
     ]
 )
+"""A triplet a row. ``<role>_sounds`` says of each part whether it sounds in that mix."""
 
 MIX_SCHEMA = pa.schema(
     [
@@ -145,7 +157,7 @@ MIX_SCHEMA = pa.schema(
         *_mix_fields(""),
     ]
 )
-"""A plan of free mixes: the track of each part of each mix is drawn by itself."""
+"""A plan of mixes of which every part that is not absent sounds: free mixes, or subsets."""
 
 TRACK_SCHEMA = pa.schema(
     [
@@ -183,7 +195,7 @@ EVALUATION_MIX_SCHEMA = pa.schema(
         pa.field("start_s", pa.float64()),
         pa.field("duration_s", pa.float64()),
         *_mix_fields(""),
-        *[pa.field(f"sounds_{part}", pa.bool_()) for part in INSTRUMENTS],
+        *[pa.field(f"sounds_{name}", pa.bool_()) for name in (*INSTRUMENTS, MIX)],
     ]
 )
 """A mix to embed and score: a segment of a track (source ``mix``) or of A_B (``pseudo_mix``)."""

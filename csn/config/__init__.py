@@ -14,6 +14,7 @@ from csn.config.learning import (
     LossConfig,
     NetworkConfig,
     OptimizerConfig,
+    StartConfig,
     TrainingConfig,
 )
 from csn.config.running import EvaluationConfig, WorkerConfig
@@ -29,6 +30,7 @@ __all__ = [
     "MixingConfig",
     "NetworkConfig",
     "OptimizerConfig",
+    "StartConfig",
     "TrainingConfig",
     "TripletConfig",
     "WorkerConfig",

@@ -181,6 +181,8 @@ class MixingConfig(Strict):
     """Mixes of an epoch."""
     tempo: Literal["group", "any"] = "group"
     """A batch draws on tracks of one tempo group, or of any."""
+    subsets: Literal["mix_and_parts", "random_subsets"] = "mix_and_parts"
+    """What a pre-training mix holds: all parts of a track or one alone ([H24]), or any of them."""
 
     def __post_init__(self) -> None:
         check(self.num_mixes >= 2, f"mixing.num_mixes={self.num_mixes} must be 2 or more")

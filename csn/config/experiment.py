@@ -14,6 +14,7 @@ from csn.config.learning import (
     LossConfig,
     NetworkConfig,
     OptimizerConfig,
+    StartConfig,
     TrainingConfig,
 )
 from csn.config.running import EvaluationConfig, WorkerConfig
@@ -38,6 +39,7 @@ class ExperimentConfig(Strict):
     mixing: MixingConfig = field(default_factory=MixingConfig)
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
+    start: StartConfig = field(default_factory=StartConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -66,6 +68,7 @@ class ExperimentConfig(Strict):
             f"triplets.hop_s={self.triplets.hop_s} must be a multiple of "
             f"audio.level_hop_s={self.audio.level_hop_s}",
         )
+        self._check_learning()
         if self.loss.kind == "contrastive":
             check(
                 4 <= self.training.batch_size <= self.mixing.num_mixes,
@@ -88,11 +91,40 @@ class ExperimentConfig(Strict):
             f"frontend.window={self.frontend.window} is longer than a segment",
         )
 
+    def _check_learning(self) -> None:
+        loss, network = self.loss, self.network
+        lengths = loss.presence_weight > 0 or loss.target_weight > 0 or loss.kind == "target"
+        check(
+            not (network.unit_subspaces and lengths),
+            "network.unit_subspaces makes every subspace 1 long, targets and the presence loss "
+            "ask for other lengths; set it to False, or loss.presence_weight and "
+            "loss.target_weight to 0",
+        )
+        check(
+            not network.individual or (loss.kind == "triplet" and loss.target_weight == 0),
+            f"network.individual learns from triplets of its own parts, not with loss.kind="
+            f"{loss.kind} and loss.target_weight={loss.target_weight}; set triplet and 0",
+        )
+
+    @property
+    def plan_kind(self) -> Literal["triplets", "track_triplets", "free_mixes", "subsets"]:
+        """What the rows of the plan are."""
+        if self.network.individual:
+            return "track_triplets"
+        kinds: dict[str, Literal["triplets", "free_mixes", "subsets"]] = {
+            "triplet": "triplets",
+            "contrastive": "free_mixes",
+            "target": "subsets",
+        }
+        return kinds[self.loss.kind]
+
     @property
     def num_rows(self) -> int:
-        """Plan rows of one epoch: triplet rows, or whole batches of free mixes."""
-        if self.loss.kind == "triplet":
+        """Plan rows of one epoch: triplet rows, or whole batches of mixes."""
+        if self.plan_kind == "triplets":
             return self.triplets.num_rows
+        if self.plan_kind == "track_triplets":
+            return self.triplets.num_triplets
         return self.mixing.num_mixes // self.training.batch_size * self.training.batch_size
 
     @property

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from csn.conditions import INSTRUMENTS, SubspaceLayout
+from csn.conditions import INSTRUMENTS, MIX, SubspaceLayout
 from csn.config.checks import Strict, check, check_range
 
 
@@ -47,16 +47,20 @@ class NetworkConfig(Strict):
     """What the subspaces stand for, in order."""
     subspace_dim: int = 128
     """Dimensions of one subspace ([H24] 4.1)."""
+    individual: bool = False
+    """A network for each condition, which hears that part alone ([H22]; [H24]'s teachers)."""
 
     def __post_init__(self) -> None:
         check(
             len(self.channels) >= 2 and min(self.channels) > 0,
             f"network.channels={self.channels} must be two or more positive numbers",
         )
-        unknown = [name for name in self.conditions if name not in INSTRUMENTS]
+        known = (*INSTRUMENTS, MIX) if self.individual else INSTRUMENTS
+        unknown = [name for name in self.conditions if name not in known]
         check(
             not unknown,
-            f"network.conditions names {', '.join(unknown)}; there are {', '.join(INSTRUMENTS)}",
+            f"network.conditions names {', '.join(unknown)}; there are {', '.join(known)}"
+            f"{'' if self.individual else f' (and {MIX}, with network.individual)'}",
         )
         self.layout  # noqa: B018  the layout makes its own checks
 
@@ -68,18 +72,35 @@ class NetworkConfig(Strict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LossConfig(Strict):
-    """The training loss, which also says what is planned: triplets, or free mixes."""
+    """The training loss, which also says what is planned: triplets, free mixes, or subsets."""
 
-    kind: Literal["triplet", "contrastive"] = "triplet"
-    """``triplet``: the papers'; ``contrastive``: ours, all subspaces of free mixes at once."""
+    kind: Literal["triplet", "contrastive", "target"] = "triplet"
+    """``triplet``: the papers'; ``contrastive``: ours, all subspaces of free mixes at once;
+    ``target``: pre-training on what the teachers make of the parts."""
     margin: float = 0.2
     """Smallest wanted gap between negative and positive distance ([H22] 4.1, [H24] 4.1.4)."""
+    distance: Literal["euclid", "cosine"] = "euclid"
+    """Distance of the triplets: [H24]'s, or [H22]'s."""
     temperature: float = 0.1
     """Cosine similarities are divided by it; contrastive only."""
+    target_weight: float = 0.0
+    """Lambda of [H24] Eq. 6, which the paper has at 0.1: how much the anchors' targets count."""
+    presence_weight: float = 0.0
+    """How much it counts that a subspace's length says whether its part sounds ([LAB]: 0.5)."""
+    presence_norm: float = 0.2
+    """A subspace of this length says as much for its part as against it."""
 
     def __post_init__(self) -> None:
         check(self.margin > 0, f"loss.margin={self.margin} must be positive")
         check(self.temperature > 0, f"loss.temperature={self.temperature} must be positive")
+        check(self.presence_norm > 0, f"loss.presence_norm={self.presence_norm} must be positive")
+        check_range("loss.target_weight", self.target_weight, 0)
+        check_range("loss.presence_weight", self.presence_weight, 0)
+        check(
+            self.kind != "contrastive" or self.target_weight == 0,
+            f"loss.target_weight={self.target_weight} is for anchors of triplets; free mixes have "
+            "none; set it to 0, or --loss.kind triplet",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,4 +153,51 @@ class TrainingConfig(Strict):
         check(
             self.patience is None or self.patience >= 1,
             f"training.patience={self.patience} must be positive, or none",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StartConfig(Strict):
+    """What a training starts from: new weights, pre-training on teachers, or a checkpoint."""
+
+    initial_checkpoint_uri: str = ""
+    """Folder of the network to go on from; empty: new weights, or what pre-training made."""
+    teachers_uri: str = ""
+    """Folder of trained individual networks; empty: they are trained where they are needed."""
+    num_tracks: int | None = 200
+    """Teachers and pre-training use the first so many train tracks ([H24] 4.1)."""
+    teacher_epochs: int = 150
+    """Passes of the teachers over their triplets ([H22] 4.1)."""
+    teacher_triplets: int = 20_000
+    """Triplets of an epoch, over all teachers together."""
+    teacher_batch_size: int = 320
+    """Triplets of a step, over all teachers together: 64 each ([H22] 4.1)."""
+    pretraining: Literal["none", "mix_and_parts", "random_subsets"] = "none"
+    """On what the network learns the teachers' targets first: mixes and single parts ([H24]), or
+    random subsets of the parts of a mix [LAB]."""
+    pretraining_epochs: int = 100
+    """Passes over the mixes of pre-training."""
+    pretraining_mixes: int = 20_480
+    """Mixes of an epoch of pre-training."""
+    learning_rate: float = 1e-3
+    """Step size of the teachers and of pre-training [LAB]."""
+
+    def __post_init__(self) -> None:
+        for name in (
+            "teacher_epochs",
+            "teacher_triplets",
+            "teacher_batch_size",
+            "pretraining_epochs",
+            "pretraining_mixes",
+        ):
+            check_range(f"start.{name}", getattr(self, name), 1)
+        check(self.learning_rate > 0, f"start.learning_rate={self.learning_rate} must be positive")
+        check(
+            self.num_tracks is None or self.num_tracks >= 2,
+            f"start.num_tracks={self.num_tracks} must be 2 or more, or none for all",
+        )
+        check(
+            not (self.initial_checkpoint_uri and self.pretraining != "none"),
+            f"start.initial_checkpoint_uri={self.initial_checkpoint_uri} and start.pretraining="
+            f"{self.pretraining} exclude each other; leave one out",
         )

@@ -31,11 +31,18 @@ class Bank:
 
     refs: Mapping[str, ray.ObjectRef]
     sample_rate_hz: int
+    targets_ref: ray.ObjectRef | None = None
+    """What teachers make of parts of these tracks: `csn.distributed.targets`."""
 
     @property
     def numbers(self) -> dict[str, int]:
         """A number for each track, the same wherever the bank is."""
         return {track: number for number, track in enumerate(self.refs)}
+
+    @property
+    def targets(self) -> np.ndarray | None:
+        """Vectors that the column `TARGET_ROWS` of a plan refers to, [keys, subspace]."""
+        return None if self.targets_ref is None else ray.get(self.targets_ref)
 
     def parts_of(self, mixes: Iterable[Mix]) -> dict[str, Parts]:
         """Fetch the tracks that `mixes` draw on."""

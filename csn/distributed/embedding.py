@@ -9,6 +9,7 @@ which is written last and names the plan that was embedded. A mix is rendered on
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,19 @@ import pyarrow.compute as pc
 import ray
 import ray.data
 import torch
+from torch import Tensor
 
 from csn import storage
+from csn.audio.parts import Parts
 from csn.config import ExperimentConfig, from_json, to_json
 from csn.distributed import cluster
 from csn.distributed.bank import Bank, load_bank, mixes_of
 from csn.distributed.plans import split_of
 from csn.distributed.progress import Stages
-from csn.distributed.systems import build_system, condition_dims, system_digests
+from csn.distributed.systems import build_system, condition_dims, embedded_by, system_digests
 from csn.errors import CorpusError
 from csn.paths import Paths
-from csn.records import embedding_schema
+from csn.records import Mix, embedding_schema
 from csn.triplets.evaluation_mixes import music_id_mixes, pseudo_mix_id_mixes
 from csn.triplets.planning import candidates
 from csn.triplets.rendering import render
@@ -107,6 +110,8 @@ def evaluation_mixes(config: ExperimentConfig, tracks: pa.Table) -> tuple[pa.Tab
         music_id_mixes(chosen, duration_s, audio=config.audio, config=evaluation)
         for duration_s in evaluation.durations_s
     ]
+    if config.network.individual:  # a part alone is the same before every background
+        return _some(tables, config), []
     try:
         groups = candidates(chosen, config.audio, config.triplets).groups
     except CorpusError as error:
@@ -168,13 +173,20 @@ class Embedder:
         found: dict[str, list[np.ndarray]] = {name: [] for name in self._systems}
         bf16 = self._config.training.bf16 and self._device.type == "cuda"
         for start in range(0, len(mixes), batch):
-            waveforms = render(mixes[start : start + batch], parts, num_samples)
-            on_device = torch.from_numpy(waveforms).to(self._device)
+            some = mixes[start : start + batch]
+            heard = cache(partial(self._heard, some, parts, num_samples))
             with torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
                 for name, module in self._systems.items():
-                    found[name].append(module(on_device).float().cpu().numpy())
+                    found[name].append(embedded_by(module, heard).float().cpu().numpy())
         columns = {name: _vectors(np.concatenate(vectors)) for name, vectors in found.items()}
         return pa.table({"row": block["row"], **columns})
+
+    def _heard(
+        self, mixes: list[Mix], parts: Mapping[str, Parts], num_samples: int, condition: str
+    ) -> Tensor:
+        """Waveforms of the mixes, or of one part of each."""
+        waveforms = render([mix.only(condition) for mix in mixes], parts, num_samples)
+        return torch.from_numpy(waveforms).to(self._device)
 
 
 def _vectors(vectors: np.ndarray) -> pa.FixedSizeListArray:
@@ -197,7 +209,7 @@ def _embedded(
         batch_size=None,
         batch_format="pyarrow",
         fn_constructor_args=(to_json(config), systems, bank),
-        **_pool(config, len(blocks)),
+        **actor_pool(config, len(blocks)),
     )
     found: dict[str, list[np.ndarray]] = {name: [] for name in systems}
     rows = []
@@ -225,7 +237,7 @@ def _blocks(mixes: pa.Table) -> list[pa.Table]:
     return blocks
 
 
-def _pool(config: ExperimentConfig, num_blocks: int) -> dict[str, Any]:
+def actor_pool(config: ExperimentConfig, num_blocks: int) -> dict[str, Any]:
     """Resources of the embedding actors: no more of them than there are blocks for."""
     have: Mapping[str, float] = ray.cluster_resources()
     workers = config.workers

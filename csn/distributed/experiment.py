@@ -133,7 +133,9 @@ def _difference(config: ExperimentConfig, uri: str) -> str:
 def _score(config: ExperimentConfig, uris: dict[str, str], stages: Stages) -> None:
     paths = Paths(config)
     rows, messages = [], []
-    protocols = {"music_id": music_id_scores, "pseudo_mix_id": pseudo_mix_id_scores}
+    protocols = {"music_id": music_id_scores}
+    if not config.network.individual:
+        protocols["pseudo_mix_id"] = pseudo_mix_id_scores
     with stages.stage("evaluate", len(uris) * len(protocols), "score tables") as counter:
         for system, uri in uris.items():
             tables = read_embeddings(uri, config.network.conditions)

@@ -2,11 +2,13 @@
 
 Conventions
 -----------
-A row of a triplet plan is three mixes, a row of a plan of free mixes is one. Labels are arrays of
-one entry a row, made where the row is rendered and used where the loss is.
+A row of a triplet plan is three mixes, a row of any other plan is one. Labels are arrays of one
+entry a row, made where the row is rendered and used where the loss is. What is common to all
+objectives, the targets' and the presence loss, is added here to each one's own loss.
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -16,26 +18,107 @@ from torch import Tensor
 from csn.conditions import INSTRUMENTS
 from csn.config import ExperimentConfig
 from csn.distributed.bank import mixes_of
-from csn.model.losses import BatchLoss, contrastive_loss, triplet_batch_loss
-from csn.records import ROLES, Mix
+from csn.model.losses import (
+    BatchLoss,
+    contrastive_loss,
+    presence_loss,
+    target_loss,
+    triplet_batch_loss,
+)
+from csn.records import ABSENT, ROLES, Mix
+
+TARGET_ROWS = "target_rows"
+"""Column of a plan: for each condition, the row of the anchor's part among the targets' vectors
+(-1: silent). The anchor of a row that is one mix is that mix."""
 
 
-class TripletObjective:
-    """Basic and interchanged triplets ([H24] 3.1)."""
+class Objective:
+    """The mixes, labels and loss of a plan's rows; each kind of plan has its own."""
 
-    mixes_per_row = len(ROLES)
+    roles: ClassVar[tuple[str, ...]] = ("",)
+    """Prefixes of the columns of a row's mixes, the anchor first."""
 
     def __init__(self, config: ExperimentConfig) -> None:
-        self._margin = config.loss.margin
+        self._config = config
         self._layout = config.network.layout
-        self._masks = torch.from_numpy(self._layout.masks()).float()
+
+    @property
+    def mixes_per_row(self) -> int:
+        """Mixes that a row stands for."""
+        return len(self.roles)
 
     def mixes(self, rows: pa.Table) -> list[Mix]:
-        """Anchor, positive and negative of each row."""
-        by_role = [mixes_of(rows, f"{role}_") for role in ROLES]
-        return [mix for triplet in zip(*by_role, strict=True) for mix in triplet]
+        """Give the mixes of each row, row by row."""
+        by_role = [mixes_of(rows, role) for role in self.roles]
+        return [mix for row in zip(*by_role, strict=True) for mix in row]
 
-    def labels(self, rows: pa.Table, numbers: Mapping[str, int]) -> dict[str, np.ndarray]:
+    def sounding(self, rows: pa.Table, role: str) -> np.ndarray:
+        """[rows, parts] whether each part sounds in the mix of `role`."""
+        return np.array([[t != ABSENT for t in mix.tracks] for mix in mixes_of(rows, role)])
+
+    def labels(
+        self, rows: pa.Table, numbers: Mapping[str, int], targets: np.ndarray | None = None
+    ) -> dict[str, np.ndarray]:
+        """Give what the loss asks of each row.
+
+        Parameters
+        ----------
+        numbers : mapping of track id to int
+            The same wherever rows of the plan are labelled.
+        targets : ndarray [keys, subspace], optional
+            What teachers make of single parts; `TARGET_ROWS` of the plan refers to it.
+        """
+        found = self._own_labels(rows, numbers)
+        if self._config.loss.presence_weight > 0:
+            places = [INSTRUMENTS.index(name) for name in self._layout.conditions]
+            by_role = [self.sounding(rows, role)[:, places] for role in self.roles]
+            found["sounds"] = np.stack(by_role, axis=1)
+        if targets is not None:
+            found["targets"] = _targets(rows, targets)
+        return found
+
+    def loss(self, embeddings: Tensor, labels: Mapping[str, Tensor]) -> BatchLoss:
+        """Loss of a batch: the objective's own, and what is added to it ([H24] Eq. 6).
+
+        Parameters
+        ----------
+        embeddings : Tensor [rows * mixes_per_row, embedding]
+            Of the rows' mixes, row by row.
+        """
+        own, settings = self._own_loss(embeddings, labels), self._config.loss
+        total, terms = own.loss, dict(own.terms)
+        if settings.target_weight > 0:
+            anchors = embeddings[:: self.mixes_per_row]
+            terms["target"] = target_loss(anchors, labels["targets"])
+            total = total + settings.target_weight * terms["target"]
+        if settings.presence_weight > 0:
+            subspaces = embeddings.unflatten(1, (len(self._layout.conditions), -1))
+            sounds = labels["sounds"].flatten(0, 1)
+            terms["presence"] = presence_loss(subspaces, sounds, settings.presence_norm)
+            total = total + settings.presence_weight * terms["presence"]
+        return BatchLoss(total, own.active, terms)
+
+    def _own_labels(self, rows: pa.Table, numbers: Mapping[str, int]) -> dict[str, np.ndarray]:
+        raise NotImplementedError
+
+    def _own_loss(self, embeddings: Tensor, labels: Mapping[str, Tensor]) -> BatchLoss:
+        raise NotImplementedError
+
+
+class TripletObjective(Objective):
+    """Basic and interchanged triplets ([H24] 3.1), or triplets of single parts ([H22] 3)."""
+
+    roles = tuple(f"{role}_" for role in ROLES)
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        super().__init__(config)
+        self._masks = torch.from_numpy(self._layout.masks()).float()
+
+    def sounding(self, rows: pa.Table, role: str) -> np.ndarray:
+        """[rows, parts] whether each part sounds in the mix of `role`."""
+        return np.array(rows[f"{role}sounds"].to_pylist())
+
+    def _own_labels(self, rows: pa.Table, numbers: Mapping[str, int]) -> dict[str, np.ndarray]:
         """``condition`` and ``interchanged`` as places in the layout (-1: none)."""
         places = {name: self._layout.index(name) for name in self._layout.conditions}
         interchanged = rows["interchanged_condition"].to_pylist()
@@ -44,7 +127,7 @@ class TripletObjective:
             "interchanged": np.array([places.get(name, -1) for name in interchanged]),
         }
 
-    def loss(self, embeddings: Tensor, labels: Mapping[str, Tensor]) -> BatchLoss:
+    def _own_loss(self, embeddings: Tensor, labels: Mapping[str, Tensor]) -> BatchLoss:
         """[H24] Eq. 3 over both kinds; each mix is embedded once and both read it from here."""
         anchor, positive, negative = embeddings.unflatten(0, (-1, len(ROLES))).unbind(1)
         masks = self._masks.to(embeddings.device)
@@ -56,41 +139,50 @@ class TripletObjective:
             mask=masks[labels["condition"]],
             interchanged_mask=masks[interchanged.clamp(min=0)],
             has_interchanged=interchanged >= 0,
-            margin=self._margin,
+            margin=self._config.loss.margin,
+            distance=self._config.loss.distance,
         )
 
 
-class ContrastiveObjective:
+class ContrastiveObjective(Objective):
     """All subspaces of freely mixed batches at once; every rank sees the whole batch."""
 
-    mixes_per_row = 1
-
-    def __init__(self, config: ExperimentConfig) -> None:
-        self._conditions = config.network.conditions
-        self._temperature = config.loss.temperature
-        self._min_gap_s = config.min_start_gap_s
-
-    def mixes(self, rows: pa.Table) -> list[Mix]:
-        """One mix a row."""
-        return mixes_of(rows)
-
-    def labels(self, rows: pa.Table, numbers: Mapping[str, int]) -> dict[str, np.ndarray]:
+    def _own_labels(self, rows: pa.Table, numbers: Mapping[str, int]) -> dict[str, np.ndarray]:
         """``tracks`` (-1: silent) and ``starts_s`` of each condition's part."""
-        places = [INSTRUMENTS.index(name) for name in self._conditions]
+        places = [INSTRUMENTS.index(name) for name in self._layout.conditions]
         mixes = self.mixes(rows)
         tracks = [[numbers.get(mix.tracks[place], -1) for place in places] for mix in mixes]
         starts_s = [[mix.starts_s[place] for place in places] for mix in mixes]
         return {"tracks": np.array(tracks), "starts_s": np.array(starts_s, np.float32)}
 
-    def loss(self, embeddings: Tensor, labels: Mapping[str, Tensor]) -> BatchLoss:
+    def _own_loss(self, embeddings: Tensor, labels: Mapping[str, Tensor]) -> BatchLoss:
         """Contrast every mix with all others, those of other ranks as well."""
         return contrastive_loss(
-            _gathered(embeddings).unflatten(1, (len(self._conditions), -1)),
+            _gathered(embeddings).unflatten(1, (len(self._layout.conditions), -1)),
             _gathered(labels["tracks"]),
             _gathered(labels["starts_s"]),
-            temperature=self._temperature,
-            min_gap_s=self._min_gap_s,
+            temperature=self._config.loss.temperature,
+            min_gap_s=self._config.min_start_gap_s,
         )
+
+
+class TargetObjective(Objective):
+    """What the teachers make of each mix's parts ([H24] Eq. 5)."""
+
+    def _own_labels(self, rows: pa.Table, numbers: Mapping[str, int]) -> dict[str, np.ndarray]:
+        return {}
+
+    def _own_loss(self, embeddings: Tensor, labels: Mapping[str, Tensor]) -> BatchLoss:
+        targets = labels["targets"]
+        has_target = targets.any(dim=-1).float().mean()
+        return BatchLoss(target_loss(embeddings, targets), active=has_target)
+
+
+def _targets(rows: pa.Table, vectors: np.ndarray) -> np.ndarray:
+    """[rows, embedding]: the blocks that each row's `TARGET_ROWS` names, zero where silent."""
+    places = np.array(rows[TARGET_ROWS].to_pylist())
+    blocks = np.where((places >= 0)[..., None], vectors[places], np.float32(0))
+    return blocks.reshape(len(rows), -1)
 
 
 def _gathered(tensor: Tensor) -> Tensor:
@@ -102,12 +194,13 @@ def _gathered(tensor: Tensor) -> Tensor:
     return torch.cat(list(all_gather(tensor)))
 
 
-Objective = TripletObjective | ContrastiveObjective
-"""Both have the mixes, labels and loss of a plan's rows, and how many mixes a row stands for."""
+_OBJECTIVES: dict[str, type[Objective]] = {
+    "triplet": TripletObjective,
+    "contrastive": ContrastiveObjective,
+    "target": TargetObjective,
+}
 
 
 def objective_of(config: ExperimentConfig) -> Objective:
     """Objective that the configuration's loss names."""
-    if config.loss.kind == "triplet":
-        return TripletObjective(config)
-    return ContrastiveObjective(config)
+    return _OBJECTIVES[config.loss.kind](config)

@@ -24,12 +24,19 @@ from csn.paths import Paths
 from csn.records import MIX_SCHEMA, TRIPLET_SCHEMA
 from csn.triplets.free_mixing import plan_mixes
 from csn.triplets.planning import Candidates, candidates, check_conditions, plan
+from csn.triplets.subsets import plan_subsets
+from csn.triplets.track_triplets import plan_track_triplets
 
 log = logging.getLogger(__name__)
 
 ROWS_PER_TASK = 1_000
 """About 0.3 s of drawing: a block costs Ray some 30 ms."""
-_SCHEMAS = {"triplet": TRIPLET_SCHEMA, "contrastive": MIX_SCHEMA}
+_SCHEMAS = {
+    "triplets": TRIPLET_SCHEMA,
+    "track_triplets": TRIPLET_SCHEMA,
+    "free_mixes": MIX_SCHEMA,
+    "subsets": MIX_SCHEMA,
+}
 
 
 def split_of(tracks: pa.Table, split: str) -> pa.Table:
@@ -42,13 +49,17 @@ def plan_rows(
 ) -> tuple[pa.Table, Candidates]:
     """Draw what the loss trains on, or read it where the same plan is written already.
 
+    Of the train tracks the first are offered, as many as the configuration uses.
+
     Returns
     -------
     pyarrow.Table, Candidates
         Rows of `TRIPLET_SCHEMA` or `MIX_SCHEMA`; what they were drawn from.
     """
-    found = candidates(split_of(tracks, "train"), config.audio, config.triplets)
-    check_conditions(found, config.network.conditions, split="train")
+    offered = split_of(tracks, "train").slice(0, config.corpus.num_train_tracks)
+    found = candidates(offered, config.audio, config.triplets)
+    if config.plan_kind in ("triplets", "free_mixes"):
+        check_conditions(found, config.network.conditions, split="train")
     for group in found.groups:
         log.info("tempo group %s: %s tracks", group.name, len(group.track_ids))
     if found.left_out:
@@ -70,7 +81,7 @@ def plan_rows(
         )
         blocks_drawn: Any = dataset.iter_batches(batch_size=None, batch_format="pyarrow")
         for block in blocks_drawn:
-            drawn.append(block.cast(_SCHEMAS[config.loss.kind]))
+            drawn.append(block.cast(_SCHEMAS[config.plan_kind]))
             counter.advance(len(block))
         counter.detail = f"{num_plans} plans of {config.num_rows} rows"
     rows = pa.concat_tables(drawn)
@@ -80,7 +91,7 @@ def plan_rows(
 
 
 def _rows_at_once(config: ExperimentConfig) -> int:
-    return config.training.batch_size if config.loss.kind == "contrastive" else 1
+    return config.training.batch_size if config.plan_kind == "free_mixes" else 1
 
 
 def _draw(block: pa.Table, *, found: ray.ObjectRef, config: ExperimentConfig) -> pa.Table:
@@ -91,22 +102,28 @@ def _draw(block: pa.Table, *, found: ray.ObjectRef, config: ExperimentConfig) ->
     tables = []
     for index in np.unique(ids // per_plan):
         of_plan = (ids[ids // per_plan == index] % per_plan).tolist()
-        common: dict[str, Any] = {
-            "plan_index": int(index),
-            "seed": config.seed,
-            "audio": config.audio,
-        }
-        if config.loss.kind == "contrastive":
-            size = config.training.batch_size
-            tables.append(
-                plan_mixes(offered, of_plan, batch_size=size, config=config.mixing, **common)
-            )
-        else:
-            conditions = config.network.conditions
-            tables.append(
-                plan(offered, of_plan, conditions=conditions, config=config.triplets, **common)
-            )
+        tables.append(_draw_plan(offered, of_plan, int(index), config))
     return pa.concat_tables(tables)
+
+
+def _draw_plan(
+    found: Candidates, ids: list[int], plan_index: int, config: ExperimentConfig
+) -> pa.Table:
+    """Draw some of the rows (or batches) of one plan."""
+    common: dict[str, Any] = {
+        "plan_index": plan_index,
+        "seed": config.seed,
+        "audio": config.audio,
+    }
+    if config.plan_kind == "free_mixes":
+        size = config.training.batch_size
+        return plan_mixes(found, ids, batch_size=size, config=config.mixing, **common)
+    if config.plan_kind == "subsets":
+        hop_s = config.triplets.hop_s
+        return plan_subsets(found, ids, hop_s=hop_s, config=config.mixing, **common)
+    draw = plan if config.plan_kind == "triplets" else plan_track_triplets
+    conditions = config.network.conditions
+    return draw(found, ids, conditions=conditions, config=config.triplets, **common)
 
 
 def epoch_rows(

@@ -65,7 +65,7 @@ def render_rows(rows: pa.Table, bank: Bank, config: ExperimentConfig) -> dict[st
     objective = objective_of(config)
     waveforms = bank.render(objective.mixes(rows), config.audio.segment_s)
     shaped = waveforms.reshape(len(rows), objective.mixes_per_row, -1)
-    return {"waveforms": shaped} | objective.labels(rows, bank.numbers)
+    return {"waveforms": shaped} | objective.labels(rows, bank.numbers, bank.targets)
 
 
 _render: Any = ray.remote(num_cpus=cluster.RENDER_CPUS, max_retries=3)(render_rows)
@@ -113,12 +113,12 @@ def rendered_on_device(
         The bank does not fit there.
     """
     objective = objective_of(config)
-    render = _renderer(bank, config, device)
+    render, targets = _renderer(bank, config, device), bank.targets
     for rows in tables:
         for start in range(0, len(rows) - batch_size + 1, batch_size):
             batch = rows.slice(start, batch_size)
             waveforms = render(objective.mixes(batch))
-            labels = objective.labels(batch, bank.numbers)
+            labels = objective.labels(batch, bank.numbers, targets)
             on_device = {name: torch.from_numpy(x).to(device) for name, x in labels.items()}
             yield {"waveforms": waveforms.unflatten(0, (batch_size, -1))} | on_device
 

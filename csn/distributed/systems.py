@@ -1,15 +1,17 @@
 """The systems that are scored side by side: our network and the baselines."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from csn import storage
+from csn.conditions import MIX
 from csn.config import ExperimentConfig
 from csn.errors import ConfigError
 from csn.model import checkpoint
-from csn.model.network import build_mean_mel, build_network
+from csn.model.network import IndividualNetworks, build_mean_mel, build_network
 from csn.paths import Paths
 
 OURS = "csn"
@@ -59,3 +61,22 @@ def condition_dims(config: ExperimentConfig, system: str) -> dict[str, slice]:
     if system == "mean_mel":
         return dict.fromkeys(layout.conditions, slice(None))
     return {condition: layout.dims(condition) for condition in layout.conditions}
+
+
+def embedded_by(module: nn.Module, heard: Callable[[str], Tensor]) -> Tensor:
+    """Embeddings of mixes by a system's module: of the whole mix, or each part by its network.
+
+    Parameters
+    ----------
+    heard : callable
+        Gives the waveforms of one part of each mix, and of all parts for the condition ``mix``.
+    """
+    if not isinstance(module, IndividualNetworks):
+        return module(heard(MIX))
+    # Each network fills its own dimensions and leaves the others zero.
+    blocks = []
+    for place, condition in enumerate(module.layout.conditions):
+        waveforms = heard(condition)
+        places = torch.full((len(waveforms),), place, device=waveforms.device)
+        blocks.append(module(waveforms, places))
+    return torch.stack(blocks).sum(dim=0)

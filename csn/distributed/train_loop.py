@@ -40,8 +40,9 @@ from csn.distributed.plans import epoch_rows
 from csn.distributed.streams import batches_of
 from csn.distributed.validation import Validation
 from csn.errors import TrainingError
+from csn.model import checkpoint
 from csn.model.losses import BatchLoss
-from csn.model.network import ConditionalNetwork, build_network
+from csn.model.network import Network, build_network
 from csn.records import ABSENT
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class Progress:
     best_score: float = -math.inf
     stale: int = 0
     """Validations since the best."""
+    presence: dict[str, float] = field(default_factory=dict)
+    """Of the best epoch: length of each subspace from which on its part is said to sound."""
 
 
 def learning_rate_factor(step: int, num_steps: int, config: OptimizerConfig) -> float:
@@ -84,11 +87,15 @@ class Trainer:
         torch.set_num_threads(max(1, threads))
         torch.manual_seed(self.config.seed)
         network = build_network(self.config)
+        if initial := settings["initial"]:
+            network.load_state_dict(checkpoint.load(initial).network.state_dict())
         if self.num_ranks > 1 and self.device.type == "cuda":
             # On a CPU torch has none: there each rank normalises by its own share of the batch.
             network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        self.model = ray.train.torch.prepare_model(network)
-        self.network = cast("ConditionalNetwork", getattr(self.model, "module", self.model))
+        # A batch need not have a part for each of the individual networks.
+        some_idle = {"find_unused_parameters": True} if self.config.network.individual else {}
+        self.model = ray.train.torch.prepare_model(network, parallel_strategy_kwargs=some_idle)
+        self.network = cast("Network", getattr(self.model, "module", self.model))
         optimizer = self.config.optimizer
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=optimizer.learning_rate)
         self.validation = Validation(self.config, settings["validation"])
@@ -141,6 +148,7 @@ class Trainer:
     def _train_epoch(self, epoch: int, batches: Iterator[dict[str, Tensor]]) -> dict[str, float]:
         self.model.train()
         losses, active = [], []
+        terms: dict[str, list[float]] = {}
         waited_s, started = 0.0, time.monotonic()
         for step in range(self.steps_per_epoch):
             asked = time.monotonic()
@@ -149,6 +157,8 @@ class Trainer:
             result = self._step(batch, epoch * self.steps_per_epoch + step)
             losses.append(result.loss.item())
             active.append(result.active.item())
+            for name, term in result.terms.items():
+                terms.setdefault(name, []).append(term.item())
             if not math.isfinite(losses[-1]):
                 local = self.config.training.batch_size // self.num_ranks
                 of_step = self._rows_of(epoch).slice(step * local, local)
@@ -158,6 +168,7 @@ class Trainer:
             self._post(epoch, step, losses[-1])
         return {
             f"train/loss/{self.config.loss.kind}": self._mean(losses),
+            **{f"train/{name}": self._mean(values) for name, values in terms.items()},
             "train/active": self._mean(active),
             "train/waited_s": waited_s,
             "train/busy_share": 1 - waited_s / max(time.monotonic() - started, 1e-9),
@@ -169,7 +180,7 @@ class Trainer:
             epoch,
             seed=self.config.seed,
             batch_size=self.config.training.batch_size,
-            keep_batches=self.config.loss.kind == "contrastive",
+            keep_batches=self.config.plan_kind == "free_mixes",
             rank=self.rank,
             num_ranks=self.num_ranks,
         )
@@ -188,12 +199,18 @@ class Trainer:
         waveforms = batch["waveforms"]
         bf16 = self.config.training.bf16 and self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            embeddings = self.model(waveforms.flatten(0, 1))
+            embeddings = self.model(waveforms.flatten(0, 1), *self._heard(batch))
         result = self.objective.loss(embeddings.float(), batch)
         self.optimizer.zero_grad(set_to_none=True)
         result.loss.backward()
         self.optimizer.step()
         return result
+
+    def _heard(self, batch: dict[str, Tensor]) -> list[Tensor]:
+        """Of each mix, which of the individual networks hears it; one network hears all."""
+        if not self.config.network.individual:
+            return []
+        return [batch["condition"].repeat_interleave(self.objective.mixes_per_row)]
 
     def _mean(self, values: list[float]) -> float:
         mean = torch.tensor([float(np.mean(values))], device=self.device)
@@ -214,6 +231,7 @@ class Trainer:
             progress.best_score = -math.inf if score is None else score
             progress.stale = 0
             self.best_weights = self._weights()
+            progress.presence = self.validation.presence
         else:
             progress.stale += 1
 

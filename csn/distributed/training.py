@@ -33,13 +33,14 @@ from ray.train import (
 from ray.train import Result as TrainResult
 from ray.train.torch import TorchTrainer
 
-from csn import storage
+from csn import curriculum, storage
 from csn.config import ExperimentConfig, to_json
 from csn.distributed import cluster
 from csn.distributed.bank import load_bank
 from csn.distributed.objectives import objective_of
 from csn.distributed.plans import plan_rows, split_of
 from csn.distributed.progress import Board, Counter, Stages
+from csn.distributed.targets import with_targets
 from csn.distributed.train_loop import train_worker
 from csn.distributed.validation import validation_set
 from csn.errors import TrainingError
@@ -74,8 +75,13 @@ class Trained:
     best_epoch: int
 
 
-def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
+def fit(
+    config: ExperimentConfig, tracks: pa.Table, stages: Stages, stage: str = "train"
+) -> Trained:
     """Train the network of `config` on prepared `tracks` (`TRACK_SCHEMA`), or find it trained.
+
+    What it builds on (`csn.curriculum`) is trained before, where that is not done yet. `stage` is
+    what the training is called where its progress is shown.
 
     Raises
     ------
@@ -92,19 +98,24 @@ def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
         log.info("train: %s is trained already", finished.uri)
         return finished
     cluster.check_fits(config.workers)
-    cluster.release()
+    for earlier in curriculum.before(config):
+        fit(earlier, tracks, stages, earlier.name.partition("-")[0])
     started_at = storage.utc_now()
     rows, found = plan_rows(config, tracks, stages)
     objective = objective_of(config)
     bank = load_bank(paths, _tracks_of(rows), _horizons_s(config, found))
+    if curriculum.needs_teachers(config):
+        rows, bank = with_targets(config, rows, bank, stages)
+    cluster.release()
     validation = validation_set(config, split_of(tracks, "validation"))
     num_steps = config.training.num_epochs * (config.num_rows // config.training.batch_size)
-    with stages.stage("train", num_steps, "steps") as counter:
+    with stages.stage(stage, num_steps, "steps") as counter:
         with _followed(counter) as board:
             settings = {
                 "config": to_json(config),
                 "rows": ray.put(rows),
                 "bank": bank,
+                "initial": curriculum.initial_uri(config),
                 "validation": validation,
                 "board": board,
             }
@@ -233,6 +244,8 @@ def _export(
         network.load_state_dict(safetensors.torch.load_file(Path(folder) / "best.safetensors"))
     uri = paths.experiment("checkpoints", "best")
     digest = checkpoint.save(uri, network, config)
+    if progress["presence"]:
+        storage.write_json(storage.join(uri, "presence.json"), progress["presence"])
     history = progress["history"]
     names = sorted({name for row in history for name in row})
     columns = {name: [row.get(name) for row in history] for name in names}

@@ -9,6 +9,7 @@ focus tracks than P2 asks for are accepted here (at least two), since only epoch
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,13 @@ import pyarrow as pa
 import ray
 import torch
 
+from csn.conditions import MIX
 from csn.config import ExperimentConfig
 from csn.distributed.bank import Bank, load_bank, mixes_of
 from csn.distributed.cluster import RENDER_CPUS
 from csn.errors import CorpusError, ProtocolError
-from csn.evaluation import music_id, pseudo_mix_id
-from csn.model.network import ConditionalNetwork
+from csn.evaluation import music_id, presence, pseudo_mix_id
+from csn.model.network import Network
 from csn.paths import Paths
 from csn.triplets.evaluation_mixes import music_id_mixes, pseudo_mix_id_mixes
 from csn.triplets.planning import candidates
@@ -36,11 +38,12 @@ class ValidationSet:
     """Mixes to embed, and references to their waveforms, block by block."""
 
     mixes: pa.Table
-    waveforms: Sequence[ray.ObjectRef]
+    waveforms: Sequence[tuple[str, Sequence[ray.ObjectRef]]]
+    """What is heard (``mix``, or one part's condition), and its blocks."""
 
 
-def _rendered(bank: Bank, mixes: pa.Table, duration_s: float) -> np.ndarray:
-    return bank.render(mixes_of(mixes), duration_s)
+def _rendered(bank: Bank, mixes: pa.Table, heard: str, duration_s: float) -> np.ndarray:
+    return bank.render([mix.only(heard) for mix in mixes_of(mixes)], duration_s)
 
 
 _render = ray.remote(num_cpus=RENDER_CPUS, max_retries=3)(_rendered)
@@ -58,30 +61,42 @@ def validation_set(config: ExperimentConfig, tracks: pa.Table) -> ValidationSet 
             tracks, duration_s, audio=audio, config=config.evaluation, max_segments=limit
         )
     ]
-    try:
-        groups = candidates(tracks, audio, config.triplets).groups
-    except CorpusError as error:
-        log.warning("validation has no P2: %s", error)
-    else:
-        table, messages = pseudo_mix_id_mixes(
-            tracks,
-            groups,
-            duration_s,
-            conditions=config.network.conditions,
-            seed=config.seed,
-            audio=audio,
-            config=config.evaluation,
-            allow_fewer=True,
-            max_segments=limit,
-        )
-        tables.append(table)
-        for message in messages:
-            log.warning("validation: %s", message)
+    if not config.network.individual:  # a part alone is the same before every background
+        tables += _pseudo_mixes(config, tracks, duration_s, limit)
     mixes = pa.concat_tables(tables).combine_chunks()
     used = {track for names in mixes["tracks"].to_pylist() for track in names}
     bank = load_bank(Paths(config), used)
     blocks = [mixes.slice(i, MIXES_PER_BLOCK) for i in range(0, len(mixes), MIXES_PER_BLOCK)]
-    return ValidationSet(mixes, [_render.remote(bank, block, duration_s) for block in blocks])
+    heard = config.network.conditions if config.network.individual else (MIX,)
+    waveforms = [
+        (what, [_render.remote(bank, block, what, duration_s) for block in blocks])
+        for what in heard
+    ]
+    return ValidationSet(mixes, waveforms)
+
+
+def _pseudo_mixes(
+    config: ExperimentConfig, tracks: pa.Table, duration_s: float, limit: int
+) -> list[pa.Table]:
+    try:
+        groups = candidates(tracks, config.audio, config.triplets).groups
+    except CorpusError as error:
+        log.warning("validation has no P2: %s", error)
+        return []
+    table, messages = pseudo_mix_id_mixes(
+        tracks,
+        groups,
+        duration_s,
+        conditions=config.network.conditions,
+        seed=config.seed,
+        audio=config.audio,
+        config=config.evaluation,
+        allow_fewer=True,
+        max_segments=limit,
+    )
+    for message in messages:
+        log.warning("validation: %s", message)
+    return [table]
 
 
 class Validation:
@@ -91,19 +106,23 @@ class Validation:
         self._config = config
         self._chosen = chosen
         self._warned: set[tuple[str, str]] = set()
+        self.presence: dict[str, float] = {}
+        """Thresholds of the last validation, for the conditions that have one."""
 
     def __bool__(self) -> bool:
         return self._chosen is not None
 
-    def metrics(self, network: ConditionalNetwork, device: torch.device) -> dict[str, float]:
+    def metrics(self, network: Network, device: torch.device) -> dict[str, float]:
         """Score `network`: ``val/music_id/<condition>`` and ``val/pseudo_mix_id/<condition>``."""
         if self._chosen is None:
             return {}
         embeddings = self._embeddings(network, device)
+        self.presence = self._thresholds(embeddings)
         mixes = self._chosen.mixes
         columns = {name: np.array(mixes[name].to_pylist()) for name in mixes.schema.names[:4]}
         found: dict[str, float] = {}
-        for protocol in ("music_id", "pseudo_mix_id"):
+        individual = self._config.network.individual
+        for protocol in ("music_id",) if individual else ("music_id", "pseudo_mix_id"):
             scores = []
             for condition in self._config.network.conditions:
                 score = self._score(protocol, condition, embeddings[condition], columns)
@@ -115,17 +134,33 @@ class Validation:
         return found
 
     @torch.inference_mode()
-    def _embeddings(
-        self, network: ConditionalNetwork, device: torch.device
-    ) -> dict[str, np.ndarray]:
+    def _embeddings(self, network: Network, device: torch.device) -> dict[str, np.ndarray]:
         network.eval()
         assert self._chosen is not None
-        blocks = [
-            network(torch.from_numpy(ray.get(ref).copy()).to(device)).cpu()
-            for ref in self._chosen.waveforms
-        ]
-        subspaces = network.subspaces(torch.cat(blocks))
-        return {condition: vectors.numpy() for condition, vectors in subspaces.items()}
+        total = 0
+        for place, (_, blocks) in enumerate(self._chosen.waveforms):
+            embedded = []
+            for ref in blocks:
+                waveforms = torch.from_numpy(ray.get(ref).copy()).to(device)
+                own = torch.full((len(waveforms),), place, device=device)
+                heard = [own] if self._config.network.individual else []
+                embedded.append(network(waveforms, *heard).cpu())
+            # Individual networks fill their own dimensions and leave the others zero.
+            total = total + torch.cat(embedded)
+        return {name: x.numpy() for name, x in network.layout.split(total).items()}
+
+    def _thresholds(self, embeddings: dict[str, np.ndarray]) -> dict[str, float]:
+        """Length of each subspace that tells best whether its part sounds, if any tells it."""
+        assert self._chosen is not None
+        if self._config.network.unit_subspaces:
+            return {}
+        found = {}
+        for condition, vectors in embeddings.items():
+            sounds = np.array(self._chosen.mixes[f"sounds_{condition}"].to_pylist())
+            with suppress(ProtocolError):  # it sounds in all of them, or in none
+                norms = np.linalg.norm(vectors, axis=1)
+                found[condition] = presence.fit_threshold(norms, sounds)
+        return found
 
     def _score(
         self, protocol: str, condition: str, vectors: np.ndarray, columns: dict[str, np.ndarray]

@@ -21,7 +21,7 @@ from torch import Tensor
 from csn import storage
 from csn.config import ExperimentConfig, from_json, to_json
 from csn.errors import ConfigError, StorageError
-from csn.model.network import ConditionalNetwork, build_network
+from csn.model.network import Network, build_network
 
 _WEIGHTS = "model.safetensors"
 _CONFIG = "config.json"
@@ -30,14 +30,14 @@ _CONFIG = "config.json"
 class Checkpoint(NamedTuple):
     """What a folder holds."""
 
-    network: ConditionalNetwork
+    network: Network
     """In evaluation mode, on the CPU."""
     config: ExperimentConfig
     digest: str
     """Twelve hexadecimal digits."""
 
 
-def save(folder_uri: str, network: ConditionalNetwork, config: ExperimentConfig) -> str:
+def save(folder_uri: str, network: Network, config: ExperimentConfig) -> str:
     """Write `network`, which `config` describes, over what was there; returns the digest."""
     # Convolutions lie channels last in memory; a file is in the plain order.
     state = {name: weight.cpu().contiguous() for name, weight in network.state_dict().items()}

@@ -4,11 +4,12 @@ Conventions
 -----------
 Embeddings are ``[batch, embedding]``, raw. A mask is 1 in the dimensions of a triplet's condition
 and 0 elsewhere (a row of `SubspaceLayout.masks`); each row of a batch has its own. Distances are
-Euclidean, as [H24] has them ([H22] takes cosine distances).
+Euclidean as in [H24], or cosine as in [H22].
 
 Source
 ------
-[H22] Eq. 1 (which is [H24] Eq. 1); [H24] Eqs. 2 and 3; Section 3.1.2 for interchanged triplets.
+[H22] Eq. 1 (which is [H24] Eq. 1); [H24] Eqs. 2, 3, 5 and 6; Section 3.1.2 for interchanged
+triplets. The presence loss is [LAB]'s.
 The contrastive loss is ours: the supervised contrastive loss of Khosla et al. (2020, Eq. 2), in
 each subspace by itself.
 
@@ -17,10 +18,12 @@ Choices
 A batch's loss is the mean over all its triplets, satisfied ones (whose loss is 0) counted, as
 [LAB] has it; libraries differ here. In the contrastive loss two mixes that have a part from one
 track, from windows too near each other, are no pair at all, neither alike nor different. It sees
-directions alone: scores by Euclidean distance want `NetworkConfig.unit_subspaces`.
+directions alone: scores by Euclidean distance want `NetworkConfig.unit_subspaces`. Mixes without
+a target (nothing sounds) are left out of the target loss.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -48,16 +51,68 @@ def masked_distance(
     return torch.linalg.vector_norm((x - y) * mask, dim=-1)
 
 
+def masked_cosine_distance(
+    x: Float[Tensor, "batch embedding"],
+    y: Float[Tensor, "batch embedding"],
+    mask: Float[Tensor, "batch embedding"],
+) -> Float[Tensor, " batch"]:
+    """``1 - cos`` of the angle between x and y in one subspace ([H22] 4.1)."""
+    return 1 - torch.nn.functional.cosine_similarity(x * mask, y * mask, dim=-1)
+
+
+Distance = Literal["euclid", "cosine"]
+_DISTANCES = {"euclid": masked_distance, "cosine": masked_cosine_distance}
+
+
 def masked_triplet_loss(
     anchor: Float[Tensor, "batch embedding"],
     positive: Float[Tensor, "batch embedding"],
     negative: Float[Tensor, "batch embedding"],
     mask: Float[Tensor, "batch embedding"],
     margin: float,
+    distance: Distance = "euclid",
 ) -> Float[Tensor, " batch"]:
     """Loss of each triplet under its condition ([H24] Eq. 3)."""
-    return triplet_loss(
-        masked_distance(anchor, positive, mask), masked_distance(anchor, negative, mask), margin
+    between = _DISTANCES[distance]
+    return triplet_loss(between(anchor, positive, mask), between(anchor, negative, mask), margin)
+
+
+def target_loss(
+    embedding: Float[Tensor, "batch embedding"], target: Float[Tensor, "batch embedding"]
+) -> Float[Tensor, ""]:
+    """``L_M = || f(x) - y / ||y||_2 ||_2``, mean over the batch ([H24] Eq. 5).
+
+    Parameters
+    ----------
+    target : Tensor
+        What the teachers make of each mix's parts, a block a condition; zero where it is silent.
+        Mixes whose target is zero are left out; without any other the loss is 0.
+    """
+    length = torch.linalg.vector_norm(target, dim=-1, keepdim=True)
+    has_target = length.squeeze(-1) > 0
+    unit = target[has_target] / length[has_target]
+    distances = torch.linalg.vector_norm(embedding[has_target] - unit, dim=-1)
+    return distances.sum() / has_target.sum().clamp(min=1)
+
+
+def presence_loss(
+    subspaces: Float[Tensor, "batch conditions subspace"],
+    sounds: Bool[Tensor, "batch conditions"],
+    norm: float,
+) -> Float[Tensor, ""]:
+    """Cross-entropy between "this part sounds" and what the subspace's length says of it [LAB].
+
+    The log-odds are ``log(||z|| / norm)``; the mean is over mixes and conditions.
+
+    Parameters
+    ----------
+    norm : float > 0
+        Length that says as much for the part as against it.
+    """
+    # The floor keeps the logarithm's slope finite where a subspace is empty.
+    lengths = torch.linalg.vector_norm(subspaces, dim=-1).clamp(min=1e-4 * norm)
+    return torch.nn.functional.binary_cross_entropy_with_logits(
+        (lengths / norm).log(), sounds.float()
     )
 
 
@@ -69,6 +124,8 @@ class BatchLoss:
     """Mean over basic and interchanged triplets together, zeros included; or over anchors."""
     active: Float[Tensor, ""]
     """Share of the triplets whose loss is not zero, or of anchors with a wrong neighbour."""
+    terms: dict[str, Tensor] = field(default_factory=dict)
+    """Each loss that was added to `loss`, before its weight."""
 
 
 def triplet_batch_loss(
@@ -80,6 +137,7 @@ def triplet_batch_loss(
     interchanged_mask: Float[Tensor, "batch embedding"],
     has_interchanged: Bool[Tensor, " batch"],
     margin: float,
+    distance: Distance = "euclid",
 ) -> BatchLoss:
     """Loss of basic and interchanged triplets, from one embedding of each mix ([H24] 3.1.2).
 
@@ -97,8 +155,8 @@ def triplet_batch_loss(
     margin : float > 0
         The papers' delta.
     """
-    basic = masked_triplet_loss(anchor, positive, negative, mask, margin)
-    swapped = masked_triplet_loss(anchor, negative, positive, interchanged_mask, margin)
+    basic = masked_triplet_loss(anchor, positive, negative, mask, margin, distance)
+    swapped = masked_triplet_loss(anchor, negative, positive, interchanged_mask, margin, distance)
     interchanged = torch.where(has_interchanged, swapped, 0.0)
     num_triplets = len(basic) + has_interchanged.sum()
     num_active = (basic > 0).sum() + (interchanged > 0).sum()

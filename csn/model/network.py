@@ -14,9 +14,10 @@ Source
 from typing import Literal
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from csn.conditions import SubspaceLayout
 from csn.config import ExperimentConfig, FrontendConfig, NetworkConfig
 from csn.model.frontend import MelFrontend
 from csn.model.strided_encoder import StridedEncoder
@@ -65,10 +66,14 @@ class ConditionalNetwork(nn.Module):
     """Front end, encoder and head; `layout` says which dimensions belong to which condition."""
 
     def __init__(
-        self, network: NetworkConfig, frontend: FrontendConfig, sample_rate_hz: int
+        self,
+        network: NetworkConfig,
+        frontend: FrontendConfig,
+        sample_rate_hz: int,
+        layout: SubspaceLayout,
     ) -> None:
         super().__init__()
-        self.layout = network.layout
+        self.layout = layout
         self.unit_subspaces = network.unit_subspaces
         self.frontend = MelFrontend(frontend, sample_rate_hz)
         encoders = {"unet": UnetEncoder, "strided": StridedEncoder}
@@ -89,14 +94,49 @@ class ConditionalNetwork(nn.Module):
         subspaces = embedding.unflatten(-1, (len(self.layout.conditions), -1))
         return nn.functional.normalize(subspaces.float(), dim=-1).flatten(-2)
 
-    def subspaces(
-        self, embedding: Float[Tensor, "batch embedding"]
-    ) -> dict[str, Float[Tensor, "batch subspace"]]:
-        """Each condition's own dimensions of `embedding`."""
-        return {
-            condition: embedding[:, self.layout.dims(condition)]
-            for condition in self.layout.conditions
-        }
+
+class IndividualNetworks(nn.Module):
+    """A network for each condition, which hears that condition's part alone ([H22] 3).
+
+    Its embedding of a waveform is that of one network, in the dimensions of the network's
+    condition, and zero in all others.
+    """
+
+    def __init__(
+        self, network: NetworkConfig, frontend: FrontendConfig, sample_rate_hz: int
+    ) -> None:
+        super().__init__()
+        self.layout = network.layout
+        self.networks = nn.ModuleDict(
+            {
+                condition: ConditionalNetwork(
+                    network,
+                    frontend,
+                    sample_rate_hz,
+                    SubspaceLayout((condition,), network.subspace_dim),
+                )
+                for condition in network.conditions
+            }
+        )
+
+    def forward(
+        self, waveform: Float[Tensor, "batch samples"], places: Int[Tensor, " batch"]
+    ) -> Float[Tensor, "batch embedding"]:
+        """Embed each waveform with the network of its condition.
+
+        Parameters
+        ----------
+        places : Tensor
+            Place of each waveform's condition in the layout.
+        """
+        embedding = waveform.new_zeros(len(waveform), self.layout.embedding_dim)
+        for place, (condition, network) in enumerate(self.networks.items()):
+            heard = (places == place).nonzero().squeeze(-1)
+            if len(heard):
+                embedding[heard, self.layout.dims(condition)] = network(waveform[heard]).to(
+                    embedding.dtype
+                )
+        return embedding
 
 
 class MeanMel(nn.Module):
@@ -109,23 +149,22 @@ class MeanMel(nn.Module):
         self, network: NetworkConfig, frontend: FrontendConfig, sample_rate_hz: int
     ) -> None:
         super().__init__()
-        self.conditions = network.conditions
         self.frontend = MelFrontend(frontend, sample_rate_hz)
 
     def forward(self, waveform: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch mels"]:
         """Mean level of each band, in the front end's unit."""
         return self.frontend(waveform).mean(dim=-1)
 
-    def subspaces(
-        self, embedding: Float[Tensor, "batch mels"]
-    ) -> dict[str, Float[Tensor, "batch mels"]]:
-        """Give the whole vector to each condition."""
-        return dict.fromkeys(self.conditions, embedding)
+
+Network = ConditionalNetwork | IndividualNetworks
 
 
-def build_network(config: ExperimentConfig) -> ConditionalNetwork:
+def build_network(config: ExperimentConfig) -> Network:
     """Network of `config` with new weights, drawn from torch's generator."""
-    return ConditionalNetwork(config.network, config.frontend, config.audio.sample_rate_hz)
+    network, rate_hz = config.network, config.audio.sample_rate_hz
+    if network.individual:
+        return IndividualNetworks(network, config.frontend, rate_hz)
+    return ConditionalNetwork(network, config.frontend, rate_hz, network.layout)
 
 
 def build_mean_mel(config: ExperimentConfig) -> MeanMel:

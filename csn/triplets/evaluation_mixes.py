@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool
 
-from csn.conditions import INSTRUMENTS
+from csn.conditions import INSTRUMENTS, MIX
 from csn.config import AudioConfig, EvaluationConfig
 from csn.records import EVALUATION_MIX_SCHEMA, Mix
 from csn.triplets.planning import any_part, sounding_parts
@@ -185,4 +185,5 @@ def _row(
     for i, part in enumerate(INSTRUMENTS):
         frame = round(mix.starts_s[i] / audio.level_hop_s)
         row[f"sounds_{part}"] = bool(sounding[mix.tracks[i]][i][frame])
+    row[f"sounds_{MIX}"] = any(row[f"sounds_{part}"] for part in INSTRUMENTS)
     return row

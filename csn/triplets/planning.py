@@ -32,7 +32,7 @@ from csn.audio.segments import first_sounding
 from csn.conditions import INSTRUMENTS
 from csn.config import AudioConfig, TripletConfig
 from csn.errors import CorpusError
-from csn.records import ROLES, TRIPLET_SCHEMA, Mix, Triplet
+from csn.records import ABSENT, ROLES, TRIPLET_SCHEMA, Mix, Triplet
 from csn.triplets.tempo_groups import TempoGroup, tempo_groups
 
 MAX_DRAWS = 500
@@ -52,6 +52,13 @@ class Candidates:
         """Tracks of `group` in which `part` sounds somewhere."""
         row = INSTRUMENTS.index(part)
         return [track for track in group.track_ids if self.sounding[track][row].any()]
+
+    def sounds_in(self, mix: Mix, hop_s: float) -> list[bool]:
+        """For each part, whether it sounds in `mix`, whose windows start on a grid of `hop_s`."""
+        return [
+            track != ABSENT and bool(self.sounding[track][place][round(start_s / hop_s)])
+            for place, (track, start_s) in enumerate(zip(mix.tracks, mix.starts_s, strict=True))
+        ]
 
 
 def candidates(tracks: pa.Table, audio: AudioConfig, config: TripletConfig) -> Candidates:
@@ -149,7 +156,7 @@ def plan(
         condition = conditions[row_id % len(conditions)]
         others = [c for c in conditions if c != condition] if config.interchanged else []
         triplets.append(draw_triplet(rng, row_id, condition, others, found, audio, config))
-    return to_table(triplets, plan_index)
+    return to_table(triplets, plan_index, found, audio.level_hop_s)
 
 
 def draw_triplet(
@@ -240,8 +247,10 @@ def _draw_starts(
     return anchor, int(rng.choice(positives)), int(rng.choice(negatives))
 
 
-def to_table(triplets: Sequence[Triplet], plan_index: int) -> pa.Table:
-    """Write triplets as the rows of a plan."""
+def to_table(
+    triplets: Sequence[Triplet], plan_index: int, found: Candidates, hop_s: float
+) -> pa.Table:
+    """Write triplets as the rows of a plan; `hop_s` is the grid of `found`."""
     rows = []
     for triplet in triplets:
         row: dict[str, object] = {
@@ -257,5 +266,6 @@ def to_table(triplets: Sequence[Triplet], plan_index: int) -> pa.Table:
         for role in ROLES:
             mix: Mix = getattr(triplet, role)
             row |= {f"{role}_tracks": mix.tracks, f"{role}_starts_s": mix.starts_s}
+            row[f"{role}_sounds"] = found.sounds_in(mix, hop_s)
         rows.append(row | {"plan_index": plan_index})
     return pa.Table.from_pylist(rows, schema=TRIPLET_SCHEMA)
