@@ -13,6 +13,7 @@ import pyarrow as pa
 from csn import storage
 from csn.config import ExperimentConfig, from_json, to_json
 from csn.distributed import cluster, ingest
+from csn.distributed.compatibility import check_start
 from csn.distributed.embedding import MANIFEST, embed, evaluation_mixes, read_embeddings
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported, write_report
@@ -44,6 +45,7 @@ def train(config: ExperimentConfig) -> str:
     if is_reported(config):
         log.info("%s is finished: nothing to do", paths.experiment())
         return paths.experiment("report.html")
+    check_start(config)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         tracks = _prepared(config, stages)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from csn import storage
 from csn.conditions import MIX
 from csn.config import ExperimentConfig
-from csn.errors import ConfigError
+from csn.distributed.compatibility import check_hears, check_layout
 from csn.model import checkpoint
 from csn.model.network import IndividualNetworks, build_mean_mel, build_network
 from csn.paths import Paths
@@ -20,26 +20,11 @@ OURS = "csn"
 def system_digests(config: ExperimentConfig, paths: Paths) -> dict[str, str]:
     """Digest of each system that is scored: the network's, and those of the baselines."""
     loaded = checkpoint.load(paths.best_checkpoint)
-    ours, theirs = config, loaded.config
-    if (ours.frontend, ours.audio.sample_rate_hz) != (
-        theirs.frontend,
-        theirs.audio.sample_rate_hz,
-    ):
-        raise ConfigError(
-            f"{paths.best_checkpoint} hears {theirs.audio.sample_rate_hz} Hz through "
-            f"{theirs.frontend}, the corpus is prepared at {ours.audio.sample_rate_hz} Hz for "
-            f"{ours.frontend}; use the recipe and options it was trained with"
-        )
-    if ours.network.layout != theirs.network.layout:
-        raise ConfigError(
-            f"{paths.best_checkpoint} has {theirs.network.subspace_dim} dimensions for each of "
-            f"{', '.join(theirs.network.conditions)}, this configuration "
-            f"{ours.network.subspace_dim} for each of {', '.join(ours.network.conditions)}; use "
-            "the recipe and options it was trained with"
-        )
-    heard = [asdict(ours.frontend), ours.audio.sample_rate_hz]
+    check_hears(paths.best_checkpoint, loaded.config, config)
+    check_layout(paths.best_checkpoint, loaded.config, config)
+    heard = [asdict(config.frontend), config.audio.sample_rate_hz]
     digests = {
-        "untrained": storage.digest(["untrained", heard, asdict(ours.network), ours.seed]),
+        "untrained": storage.digest(["untrained", heard, asdict(config.network), config.seed]),
         "mean_mel": storage.digest(["mean_mel", heard]),
     }
     return {OURS: loaded.digest} | {name: digests[name] for name in config.evaluation.baselines}

@@ -1,0 +1,71 @@
+"""Refuse a network that does not fit a configuration, before any work; both sides are named."""
+
+from csn import storage
+from csn.config import ExperimentConfig
+from csn.errors import ConfigError
+from csn.model import checkpoint
+
+ADVICE = "use the recipe and options it was trained with"
+
+
+def check_hears(uri: str, theirs: ExperimentConfig, ours: ExperimentConfig) -> None:
+    """Raise ConfigError unless the network at `uri`, of `theirs`, hears what `ours` prepares."""
+    if (ours.frontend, ours.audio.sample_rate_hz) != (
+        theirs.frontend,
+        theirs.audio.sample_rate_hz,
+    ):
+        raise ConfigError(
+            f"{uri} hears {theirs.audio.sample_rate_hz} Hz through {theirs.frontend}, the corpus "
+            f"is prepared at {ours.audio.sample_rate_hz} Hz for {ours.frontend}; {ADVICE}"
+        )
+
+
+def check_layout(uri: str, theirs: ExperimentConfig, ours: ExperimentConfig) -> None:
+    """Raise ConfigError unless the two have the same subspaces."""
+    if ours.network.layout != theirs.network.layout:
+        raise ConfigError(
+            f"{uri} has {theirs.network.subspace_dim} dimensions for each of "
+            f"{', '.join(theirs.network.conditions)}, this configuration "
+            f"{ours.network.subspace_dim} for each of {', '.join(ours.network.conditions)}; "
+            f"{ADVICE}"
+        )
+
+
+def check_start(config: ExperimentConfig) -> None:
+    """Refuse networks to start from that do not fit `config`.
+
+    Raises
+    ------
+    ConfigError
+        Teachers, or the initial network, of another front end, sample rate, layout or form.
+    StorageError
+        There is no such checkpoint.
+    """
+    if uri := config.start.teachers_uri:
+        theirs = checkpoint.load(storage.absolute(uri)).config
+        if not theirs.network.individual:
+            raise ConfigError(
+                f"{uri} is one network for {', '.join(theirs.network.conditions)}; teachers are "
+                "individual networks (recipe hashizume2022, or any with network.individual)"
+            )
+        check_hears(uri, theirs, config)
+        if theirs.network.subspace_dim != config.network.subspace_dim or not (
+            set(config.network.conditions) <= set(theirs.network.conditions)
+        ):
+            check_layout(uri, theirs, config)
+    if uri := config.start.initial_checkpoint_uri:
+        theirs = checkpoint.load(storage.absolute(uri)).config
+        check_hears(uri, theirs, config)
+        check_layout(uri, theirs, config)
+        forms = [_form(one) for one in (theirs, config)]
+        if forms[0] != forms[1]:
+            raise ConfigError(
+                f"{uri} is a network of {forms[0]}, this configuration one of {forms[1]}; {ADVICE}"
+            )
+
+
+def _form(config: ExperimentConfig) -> str:
+    """Say what, beside the layout, the shapes of a network's weights depend on."""
+    network = config.network
+    kind = "individual networks, " if network.individual else ""
+    return f"{kind}{network.encoder} {network.channels}, pooling {network.pooling}"
