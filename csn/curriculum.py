@@ -18,6 +18,7 @@ experiment's subspaces have length 1, pre-training learns raw ones: the weights 
 
 from dataclasses import replace
 
+from csn import storage
 from csn.config import (
     ExperimentConfig,
     LossConfig,
@@ -92,13 +93,16 @@ def before(config: ExperimentConfig) -> list[ExperimentConfig]:
 def teachers_uri(config: ExperimentConfig) -> str:
     """Folder of the individual networks that `config` learns from."""
     named = config.start.teachers_uri
-    return named or Paths(teachers_of(config)).experiment("checkpoints", "best")
+    if named:
+        return storage.absolute(named)
+    return Paths(teachers_of(config)).experiment("checkpoints", "best")
 
 
 def initial_uri(config: ExperimentConfig) -> str:
     """Folder of the network that `config` goes on from; empty: it begins with new weights."""
     if config.start.pretraining == "none":
-        return config.start.initial_checkpoint_uri
+        named = config.start.initial_checkpoint_uri
+        return storage.absolute(named) if named else ""
     return Paths(pretraining_of(config)).experiment("checkpoints", "best")
 
 
