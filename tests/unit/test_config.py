@@ -21,6 +21,7 @@ from csn.config import (
     MixingConfig,
     NetworkConfig,
     OptimizerConfig,
+    StartConfig,
     TrainingConfig,
     TripletConfig,
     WorkerConfig,
@@ -66,6 +67,32 @@ from csn.errors import ConfigError
         (NetworkConfig, {"subspace_dim": 0}, "subspace_dim=0"),
         (LossConfig, {"margin": 0.0}, r"loss\.margin=0\.0"),
         (LossConfig, {"margin": float("nan")}, r"loss\.margin=nan"),
+        (LossConfig, {"presence_norm": 0.0}, r"loss\.presence_norm=0\.0"),
+        (LossConfig, {"presence_weight": -0.5}, r"loss\.presence_weight=-0\.5"),
+        (LossConfig, {"target_weight": -0.1}, r"loss\.target_weight=-0\.1"),
+        (
+            LossConfig,
+            {"kind": "contrastive", "target_weight": 0.1},
+            r"loss\.target_weight=0\.1 is for anchors of triplets.*--loss\.kind triplet",
+        ),
+        (StartConfig, {"teacher_epochs": 0}, r"start\.teacher_epochs=0"),
+        (StartConfig, {"teacher_triplets": 0}, r"start\.teacher_triplets=0"),
+        (StartConfig, {"teacher_batch_size": 0}, r"start\.teacher_batch_size=0"),
+        (StartConfig, {"pretraining_epochs": 0}, r"start\.pretraining_epochs=0"),
+        (StartConfig, {"pretraining_mixes": 0}, r"start\.pretraining_mixes=0"),
+        (StartConfig, {"learning_rate": 0.0}, r"start\.learning_rate=0\.0"),
+        (StartConfig, {"num_tracks": 1}, r"start\.num_tracks=1 must be 2 or more, or none"),
+        (
+            StartConfig,
+            {"initial_checkpoint_uri": "best", "pretraining": "random_subsets"},
+            r"initial_checkpoint_uri=best and start\.pretraining=random_subsets exclude",
+        ),
+        (NetworkConfig, {"conditions": ("drums", "mix")}, r"mix; .*\(and mix, with network\.ind"),
+        (
+            NetworkConfig,
+            {"conditions": ("drums", "flute"), "individual": True},
+            r"names flute; there are drums, bass, piano, guitar, others, mix$",
+        ),
         (OptimizerConfig, {"learning_rate": 0.0}, r"optimizer\.learning_rate=0\.0"),
         (OptimizerConfig, {"decay_fraction": -0.1}, r"optimizer\.decay_fraction=-0\.1"),
         (OptimizerConfig, {"decay_fraction": 1.5}, r"optimizer\.decay_fraction=1\.5"),
@@ -135,6 +162,29 @@ def test_impossible_value_is_refused_by_its_name(part, values, message):
             {"workers": WorkerConfig(num_train_workers=3)},
             r"training\.batch_size=64 must be a multiple of workers\.num_train_workers=3",
         ),
+        (
+            {"network": NetworkConfig(individual=True), "loss": LossConfig(target_weight=0.1)},
+            r"network\.individual learns from triplets .* loss\.target_weight=0\.1",
+        ),
+        (
+            {"network": NetworkConfig(individual=True), "loss": LossConfig(presence_weight=0.5)},
+            r"network\.individual learns from triplets .* loss\.presence_weight=0\.5",
+        ),
+        (
+            {"network": NetworkConfig(individual=True), "loss": LossConfig(kind="contrastive")},
+            r"network\.individual learns from triplets .* loss\.kind=contrastive",
+        ),
+        *(
+            (
+                {"network": NetworkConfig(unit_subspaces=True), "loss": loss},
+                r"network\.unit_subspaces makes every subspace 1 long.*set it to False",
+            )
+            for loss in (
+                LossConfig(presence_weight=0.5),
+                LossConfig(target_weight=0.1),
+                LossConfig(kind="target"),
+            )
+        ),
         ({"frontend": FrontendConfig(window=132_301)}, r"frontend\.window=132301 is longer"),
     ],
 )
@@ -147,6 +197,26 @@ def test_interchanged_row_serves_two_triplets():
     assert TripletConfig(num_triplets=20_000).num_rows == 10_000
     assert TripletConfig(num_triplets=7).num_rows == 4
     assert TripletConfig(num_triplets=7, interchanged=False).num_rows == 7
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "num_rows"),
+    [
+        ({}, "triplets", 10_000),
+        ({"network": NetworkConfig(individual=True)}, "track_triplets", 20_000),
+        ({"loss": LossConfig(kind="contrastive")}, "free_mixes", 960),
+        ({"loss": LossConfig(kind="target")}, "subsets", 960),
+    ],
+)
+def test_loss_and_network_say_what_is_planned_and_how_much_of_it(values, kind, num_rows):
+    config = ExperimentConfig(name="x", mixing=MixingConfig(num_mixes=1_000), **values)
+    assert config.plan_kind == kind
+    assert config.num_rows == num_rows  # batches of 64, where mixes are drawn
+
+
+def test_networks_of_their_own_may_hear_the_mix():
+    conditions = ("drums", "mix")
+    assert NetworkConfig(individual=True, conditions=conditions).layout.conditions == conditions
 
 
 def test_unlimited_split_has_no_number_of_tracks():
