@@ -14,6 +14,7 @@ from csn.distributed import experiment, training
 from csn.distributed.bank import load_parts, mixes_of
 from csn.distributed.progress import Stages
 from csn.model import checkpoint
+from csn.model.network import build_network
 from csn.paths import Paths
 
 pytestmark = pytest.mark.slow
@@ -167,12 +168,6 @@ def test_training_goes_on_from_what_pretraining_made(trained):
                 strict=True,
             )
         )
-        for name, network in (("pretrained", first), ("new", new_network(config)))
+        for name, network in (("pretrained", first), ("new", build_network(config)))
     }
     assert distances["pretrained"] < distances["new"]
-
-
-def new_network(config):
-    from csn.model.network import build_network
-
-    return build_network(config)
