@@ -156,18 +156,34 @@ def test_pretraining_that_was_lost_is_done_again_from_the_same_teachers(
 
 
 def test_training_goes_on_from_what_pretraining_made(trained):
-    config = trained("hashizume2024").config
-    first = checkpoint.load(curriculum.initial_uri(config)).network
-    torch.manual_seed(config.seed)
-    distances = {
-        name: sum(
-            float((weight - start).square().sum())
-            for weight, start in zip(
-                checkpoint.load(trained("hashizume2024").best_checkpoint).network.parameters(),
-                network.parameters(),
-                strict=True,
-            )
-        )
-        for name, network in (("pretrained", first), ("new", build_network(config)))
+    paths = trained("hashizume2024")
+    torch.manual_seed(paths.config.seed)
+    starts = {
+        "pretrained": checkpoint.load(curriculum.initial_uri(paths.config)).network,
+        "new": build_network(paths.config),
     }
-    assert distances["pretrained"] < distances["new"]
+    end = torch.nn.utils.parameters_to_vector(
+        checkpoint.load(paths.best_checkpoint).network.parameters()
+    )
+    moved = {
+        name: (end - torch.nn.utils.parameters_to_vector(start.parameters())).norm()
+        for name, start in starts.items()
+    }
+    assert moved["pretrained"] < moved["new"]
+
+
+def test_ranks_train_individual_networks_though_a_share_lacks_some_parts(config_of, tracks):
+    config = config_of("hashizume2022")
+    config = replace(
+        config,
+        name="individual-two-ranks",
+        triplets=replace(config.triplets, num_triplets=24),
+        training=replace(config.training, batch_size=4),  # six conditions, two rows a rank
+        workers=replace(config.workers, num_train_workers=2, cpus_per_train_worker=0.5),
+    )
+    found = training.fit(config, tracks, Stages(Paths(config).experiment("stages.json")))
+    assert all(math.isfinite(row["train/loss/triplet"]) for row in found.history)
+    torch.manual_seed(config.seed)
+    start = build_network(config).networks
+    for condition, network in checkpoint.load(found.uri).network.networks.items():
+        assert not torch.equal(network.head.linear.weight, start[condition].head.linear.weight)
