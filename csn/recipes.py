@@ -56,9 +56,8 @@ def hashizume2024_scratch() -> ExperimentConfig:
 
 def hashizume2024() -> ExperimentConfig:
     """Train one CSN for five instruments as [H24] does: teachers, pre-training, all triplets."""
-    return replace(
-        hashizume2024_aux_basic_add(), **_named("hashizume2024", num_train_tracks=1_200)
-    )
+    base = hashizume2024_aux_basic_add()
+    return replace(base, **_named("hashizume2024", num_train_tracks=1_200))
 
 
 def hashizume2024_basic() -> ExperimentConfig:
@@ -72,7 +71,7 @@ def hashizume2024_basic() -> ExperimentConfig:
 
 
 def hashizume2024_aux_basic() -> ExperimentConfig:
-    """Train teachers and on their targets before basic triplets ([H24] Table 2, "aux+basic")."""
+    """Go from teachers and pre-training to basic triplets ([H24] Table 2, "aux+basic")."""
     base = hashizume2024_basic()
     return replace(
         base,
@@ -83,7 +82,7 @@ def hashizume2024_aux_basic() -> ExperimentConfig:
 
 
 def hashizume2024_aux_basic_add() -> ExperimentConfig:
-    """Add interchanged triplets to that, on 200 tracks ([H24] Table 2, "aux+basic+add")."""
+    """Add interchanged triplets, still on 200 tracks ([H24] Table 2, "aux+basic+add")."""
     base = hashizume2024_aux_basic()
     return replace(
         base,

@@ -101,9 +101,11 @@ class ExperimentConfig(Strict):
             "loss.target_weight to 0",
         )
         check(
-            not network.individual or (loss.kind == "triplet" and loss.target_weight == 0),
-            f"network.individual learns from triplets of its own parts, not with loss.kind="
-            f"{loss.kind} and loss.target_weight={loss.target_weight}; set triplet and 0",
+            not network.individual
+            or (loss.kind == "triplet" and loss.target_weight == loss.presence_weight == 0),
+            f"network.individual learns from triplets of single parts alone, not with loss.kind="
+            f"{loss.kind}, loss.target_weight={loss.target_weight} and loss.presence_weight="
+            f"{loss.presence_weight}; set them to triplet, 0 and 0",
         )
 
     @property

@@ -89,11 +89,13 @@ class Trainer:
         network = build_network(self.config)
         if initial := settings["initial"]:
             network.load_state_dict(checkpoint.load(initial).network.state_dict())
-        if self.num_ranks > 1 and self.device.type == "cuda":
+        individual = self.config.network.individual
+        if self.num_ranks > 1 and self.device.type == "cuda" and not individual:
             # On a CPU torch has none: there each rank normalises by its own share of the batch.
+            # So do individual networks: a rank whose share lacks a part would not come to meet.
             network = torch.nn.SyncBatchNorm.convert_sync_batchnorm(network)
         # A batch need not have a part for each of the individual networks.
-        some_idle = {"find_unused_parameters": True} if self.config.network.individual else {}
+        some_idle = {"find_unused_parameters": True} if individual else {}
         self.model = ray.train.torch.prepare_model(network, parallel_strategy_kwargs=some_idle)
         self.network = cast("Network", getattr(self.model, "module", self.model))
         optimizer = self.config.optimizer

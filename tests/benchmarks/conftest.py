@@ -84,7 +84,7 @@ def experiment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     from csn import recipes
     from csn.config import CorpusConfig, GeneratedConfig
 
-    base = recipes.demo_triplets()
+    base = recipes.demo_sized(recipes.hashizume2024_scratch())
     settings = GeneratedConfig(
         num_train_tracks=16,
         num_validation_tracks=4,

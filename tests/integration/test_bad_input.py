@@ -193,6 +193,34 @@ def test_network_of_other_subspaces(refusal, options, finished):
     assert "this configuration 5" in line
 
 
+@pytest.mark.parametrize(
+    ("options_of_start", "said"),
+    [
+        (
+            ("--start.initial_checkpoint_uri", "{}", "--network.channels", 4, 8, 16),
+            "is a network of strided (4, 8, 8), pooling mean_std, this configuration one of "
+            "strided (4, 8, 16)",
+        ),
+        (
+            ("--start.initial_checkpoint_uri", "{}", "--frontend.num_mels", 64),
+            "hears 16000 Hz through",
+        ),
+        (
+            ("--start.teachers_uri", "{}", "--loss.target_weight", 0.1),
+            "is one network for drums, bass, piano, guitar, others; teachers are individual",
+        ),
+    ],
+    ids=["another form", "another front end", "no teachers"],
+)
+def test_networks_to_start_from_that_do_not_fit(
+    refusal, options, finished, options_of_start, said
+):
+    uri = finished.best_checkpoint
+    named = [uri if option == "{}" else option for option in options_of_start]
+    line = refusal("train", *options, "--name", "from-another", *named)
+    assert f"{uri} {said}" in line
+
+
 def test_segments_longer_than_any_track(refusal, options):
     line = refusal("train", *options, "--name", "long", "--evaluation.durations_s", 60)
     assert "no track has a segment of 60 s that sounds" in line

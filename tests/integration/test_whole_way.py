@@ -114,7 +114,7 @@ def test_embeddings_are_what_the_checkpoint_hears_in_the_prepared_parts(finished
                 total += parts.pcm[part][start : start + len(total)] * parts.pcm_scale
         waveforms.append(total.astype(np.float32))
     with torch.inference_mode():
-        subspaces = network.subspaces(network(torch.from_numpy(np.stack(waveforms))))
+        subspaces = network.layout.split(network(torch.from_numpy(np.stack(waveforms))))
     for condition in INSTRUMENTS:
         written = np.stack(embeddings_of(finished, condition)["vector"].take(rows).to_pylist())
         np.testing.assert_allclose(subspaces[condition].numpy(), written, atol=1e-4)

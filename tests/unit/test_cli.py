@@ -62,7 +62,7 @@ def test_option_sets_its_field(arguments, field, value):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nope"], "unknown recipe 'nope'; there are demo, demo_triplets, tiny"),
+        (["nope"], "unknown recipe 'nope'; there are demo, tiny, hashizume2022, "),
         ([""], "unknown recipe ''"),
         (["nope", "--help"], "unknown recipe 'nope'"),
         (["demo", "--loss.margn", "0.3"], r"--loss\.margn, 0\.3; did you mean --loss\.margin\?"),

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from csn import recipes
+from csn.conditions import INSTRUMENTS, MIX
 from csn.config import ExperimentConfig, LossConfig, NetworkConfig
 
 
@@ -26,7 +29,7 @@ def test_hashizume2024_has_the_numbers_of_the_paper():
 
 def test_defaults_are_the_paper_s():
     paper = recipes.hashizume2024()
-    assert paper.loss == LossConfig()
+    assert replace(paper.loss, target_weight=0.0) == LossConfig()
     assert paper.network == NetworkConfig()
     assert paper.audio == ExperimentConfig(name="x").audio
 
@@ -53,3 +56,60 @@ def test_composed_corpora_offer_the_four_tracks_that_a_triplet_and_p2_need():
         assert sizes.num_train_tracks >= config.triplets.min_group_tracks
         assert sizes.num_test_tracks >= config.evaluation.num_focus_tracks
         assert sizes.num_test_tracks >= config.evaluation.num_versions
+
+
+def test_hashizume2022_has_the_numbers_of_the_paper():
+    config = recipes.hashizume2022()
+    assert (config.corpus.num_train_tracks, config.corpus.num_test_tracks) == (180, 20)
+    assert config.network.individual
+    assert config.network.conditions == (*INSTRUMENTS, MIX)
+    assert (config.loss.distance, config.loss.margin) == ("cosine", 0.2)
+    assert config.training.num_epochs == 150
+    assert config.training.batch_size == 64 * len(config.network.conditions)
+    assert not config.triplets.interchanged
+
+
+def test_hashizume2024_goes_from_teachers_and_pretraining_to_all_triplets():
+    config = recipes.hashizume2024()
+    assert config.start.pretraining == "mix_and_parts"
+    assert config.loss.target_weight == 0.1
+    assert config.start.num_tracks == 200
+    assert config.start.teacher_epochs == 150
+
+
+def test_ablations_of_hashizume2024_differ_in_what_table_2_says():
+    basic, aux, add = (
+        recipes.hashizume2024_basic(),
+        recipes.hashizume2024_aux_basic(),
+        recipes.hashizume2024_aux_basic_add(),
+    )
+    assert {c.corpus.num_train_tracks for c in (basic, aux, add)} == {200}
+    assert [c.triplets.interchanged for c in (basic, aux, add)] == [False, False, True]
+    assert [c.loss.target_weight for c in (basic, aux, add)] == [0.0, 0.1, 0.1]
+    assert [c.start.pretraining for c in (basic, aux, add)] == ["none", *["mix_and_parts"] * 2]
+    whole = recipes.hashizume2024()
+    assert replace(whole, name=add.name, corpus=add.corpus) == add
+    assert replace(add, name=aux.name, triplets=aux.triplets) == aux
+
+
+def test_random_subsets_pretrain_on_them_and_keep_lengths_telling():
+    config = recipes.random_subsets()
+    assert config.start.pretraining == "random_subsets"
+    assert (config.loss.presence_weight, config.loss.target_weight) == (0.5, 0.0)
+    assert not config.network.unit_subspaces
+
+
+@pytest.mark.parametrize("name", [recipe.__name__ for recipe in recipes.SYSTEMS])
+def test_sizes_keep_what_makes_the_system(name):
+    plain = recipes.ALL[name]()
+    for size in ("demo", "tiny"):
+        sized = recipes.ALL[f"{size}_{name}"]()
+        assert sized.loss == plain.loss
+        assert sized.plan_kind == plain.plan_kind
+        assert sized.start.pretraining == plain.start.pretraining
+        assert sized.triplets.interchanged == plain.triplets.interchanged
+        assert sized.network.conditions == plain.network.conditions
+        assert sized.network.unit_subspaces == plain.network.unit_subspaces
+        # Whole batches, or some of what an epoch plans would be left out.
+        assert sized.num_rows % sized.training.batch_size == 0
+        assert sized.corpus.uri == ""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from csn.conditions import INSTRUMENTS
+from csn.conditions import INSTRUMENTS, MIX
 from csn.records import (
     EVALUATION_MIX_SCHEMA,
     PARTS_SCHEMA,
@@ -43,6 +43,14 @@ def test_mix_has_a_track_and_a_start_for_every_part():
     assert mix.starts_s == (1.5,) * 5
 
 
+def test_mix_with_one_part_only_leaves_the_others_silent_and_keeps_its_windows():
+    mix = Mix.pseudo("bass", "A", "B", 1.5)
+    assert mix.only("bass").tracks == ("", "A", "", "", "")
+    assert mix.only("drums").tracks == ("B", "", "", "", "")
+    assert mix.only("drums").starts_s == mix.starts_s
+    assert mix.only(MIX) is mix
+
+
 def test_records_cannot_be_changed():
     mix = Mix.of_track("A", 0.0)
     with pytest.raises(FrozenInstanceError):
@@ -51,7 +59,7 @@ def test_records_cannot_be_changed():
 
 def test_plan_has_a_column_for_each_field_of_a_triplet():
     columns = {field.name for field in fields(Triplet)} - set(ROLES) | {"plan_index"}
-    columns |= {f"{role}_{name}" for role in ROLES for name in ("tracks", "starts_s")}
+    columns |= {f"{role}_{name}" for role in ROLES for name in ("tracks", "starts_s", "sounds")}
     assert set(TRIPLET_SCHEMA.names) == columns
 
 
@@ -69,6 +77,7 @@ def test_prepared_track_is_its_index_row_and_the_audio():
 def test_every_part_has_its_levels_and_its_sounding_flag():
     assert {f"level_db_{part}" for part in INSTRUMENTS} <= set(TRACK_SCHEMA.names)
     assert {f"sounds_{part}" for part in INSTRUMENTS} <= set(EVALUATION_MIX_SCHEMA.names)
+    assert f"sounds_{MIX}" in EVALUATION_MIX_SCHEMA.names
 
 
 def test_embedding_has_a_vector_of_fixed_size():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from csn.conditions import INSTRUMENTS
 from csn.config import AudioConfig, TripletConfig
 from csn.errors import CorpusError
-from csn.records import ROLES, TRIPLET_SCHEMA
+from csn.records import ROLES, TRIPLET_SCHEMA, Mix
 from csn.triplets.planning import any_part, candidates, check_conditions, plan, sounding_parts
 
 AUDIO = AudioConfig(sample_rate_hz=made.SAMPLE_RATE_HZ)
@@ -76,10 +76,8 @@ def test_rows_are_the_same_however_the_ids_are_dealt_to_calls(seed, data):
     whole = drawn_rows(seed)
     order = data.draw(st.permutations(range(NUM_ROWS)))
     cut = data.draw(st.integers(0, NUM_ROWS))
-    dealt = [
-        *planned(order[:cut], seed=seed).to_pylist(),
-        *planned(order[cut:], seed=seed).to_pylist(),
-    ]
+    calls = (order[:cut], order[cut:])
+    dealt = [row for ids in calls for row in planned(ids, seed=seed).to_pylist()]
     assert sorted(dealt, key=lambda row: row["triplet_id"]) == whole
 
 
@@ -117,6 +115,24 @@ def test_interchanged_part_sounds_in_all_three_mixes(seed):
         for role in ROLES:
             track_id, start_s = part_of(row, role, other)
             assert sounds(track_id, other, start_s)
+
+
+@law
+@given(seed=seeds)
+def test_row_says_of_each_part_of_each_mix_whether_it_sounds(seed):
+    for row in drawn_rows(seed):
+        for role in ROLES:
+            for part, told in zip(INSTRUMENTS, row[f"{role}_sounds"], strict=True):
+                track_id, start_s = part_of(row, role, part)
+                assert told == sounds(track_id, part, start_s)
+
+
+def test_absent_part_of_a_mix_does_not_sound():
+    row = drawn_rows(0)[0]
+    mix = Mix(tuple(row["anchor_tracks"]), tuple(row["anchor_starts_s"]))
+    assert FOUND.sounds_in(mix, AUDIO.level_hop_s) == row["anchor_sounds"]
+    found = FOUND.sounds_in(mix.only(row["condition"]), AUDIO.level_hop_s)
+    assert found == [part == row["condition"] for part in INSTRUMENTS]
 
 
 @law

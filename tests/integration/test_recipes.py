@@ -1,0 +1,184 @@
+"""Every system of the recipes goes the whole way, and what they build on is trained once."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from csn import curriculum, recipes, storage
+from csn.conditions import INSTRUMENTS, MIX
+from csn.distributed import experiment, training
+from csn.distributed.bank import load_parts, mixes_of
+from csn.distributed.progress import Stages
+from csn.model import checkpoint
+from csn.model.network import build_network
+from csn.paths import Paths
+
+pytestmark = pytest.mark.slow
+
+SYSTEMS = [recipe.__name__ for recipe in recipes.SYSTEMS]
+WITH_TEACHERS = [
+    "hashizume2024",
+    "hashizume2024_aux_basic",
+    "hashizume2024_aux_basic_add",
+    "random_subsets",
+]
+
+
+@pytest.fixture(scope="module")
+def config_of(tiny, tracks):
+    """Give the tiny size of a system, on the session's corpus and under its root."""
+
+    def config(name):
+        found = recipes.ALL[f"tiny_{name}"]()
+        evaluation = replace(found.evaluation, durations_s=(3.0,))
+        return replace(found, root=tiny.root, evaluation=evaluation)
+
+    return config
+
+
+@pytest.fixture(scope="module")
+def folders(tiny):
+    """Give the folders of experiments of one kind that recipes build on."""
+
+    def found(kind):
+        return sorted(Path(tiny.root, "experiments").glob(f"{kind}-*"))
+
+    return found
+
+
+@pytest.fixture(scope="module")
+def trained(config_of, folders, snapshot):
+    """Give what goes the whole way once; whoever comes later finds teachers and leaves them."""
+    done = {}
+
+    def paths_of(name):
+        if name not in done:
+            config = config_of(name)
+            before = {folder: snapshot(str(folder)) for folder in folders("teachers")}
+            experiment.train(config)
+            done[name] = Paths(config)
+            assert all(snapshot(str(folder)) == files for folder, files in before.items())
+        return done[name]
+
+    return paths_of
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_system_goes_the_whole_way(name, trained):
+    paths = trained(name)
+    config = paths.config
+    assert storage.exists(paths.experiment("report.html"))
+    scores = storage.read_table(paths.experiment("scores.parquet"))
+    conditions = set(scores["condition"].to_pylist())
+    assert set(config.network.conditions) <= conditions
+    assert (MIX in conditions) == config.network.individual
+    protocols = set(scores["protocol"].to_pylist())
+    assert "music_id" in protocols
+    # A part alone is the same before every background.
+    assert ("pseudo_mix_id" in protocols) == (not config.network.individual)
+    for row in storage.read_table(paths.experiment("metrics.parquet")).to_pylist():
+        assert row[f"train/loss/{config.loss.kind}"] is not None
+        assert all(value is None or math.isfinite(value) for value in row.values())
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_raw_subspaces_come_with_the_lengths_from_which_on_parts_sound(name, trained):
+    paths = trained(name)
+    uri = storage.join(paths.best_checkpoint, "presence.json")
+    assert storage.exists(uri) == (not paths.config.network.unit_subspaces)
+    if storage.exists(uri):
+        thresholds = storage.read_json(uri)
+        assert thresholds
+        assert set(thresholds) <= set(paths.config.network.conditions)
+        assert all(value > 0 for value in thresholds.values())
+
+
+def test_what_is_added_to_the_triplets_is_reported_by_itself(trained):
+    for name, term in (("hashizume2024", "train/target"), ("random_subsets", "train/presence")):
+        metrics = storage.read_table(trained(name).experiment("metrics.parquet"))
+        assert all(value > 0 for value in metrics[term].to_pylist())
+
+
+def test_systems_share_teachers_and_pretraining(trained, folders):
+    for name in WITH_TEACHERS:
+        trained(name)
+    assert len(folders("teachers")) == 1
+    # One on mixes and single parts, one on random subsets.
+    assert len(folders("pretraining")) == 2
+
+
+def test_targets_are_what_the_teachers_make_of_the_rendered_part(trained):
+    paths = trained("hashizume2024")
+    teachers = checkpoint.load(curriculum.teachers_uri(paths.config)).network
+    table = storage.read_table(paths.experiment("targets.parquet"))
+    keys = table.take([0, len(table) // 3, len(table) // 2, len(table) - 1]).to_pylist()
+    for key in keys:
+        parts = load_parts(paths.parts(key["track_id"]))
+        start = round(key["start_s"] * parts.sample_rate_hz)
+        stop = start + round(paths.config.audio.segment_s * parts.sample_rate_hz)
+        heard = parts.pcm[key["condition"]][start:stop] * np.float32(parts.pcm_scale)
+        place = torch.tensor([teachers.layout.index(key["condition"])])
+        with torch.inference_mode():
+            embedding = teachers(torch.from_numpy(heard)[None].float(), place)
+        expected = teachers.layout.split(embedding)[key["condition"]][0]
+        np.testing.assert_allclose(key["vector"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_every_part_that_sounds_in_an_anchor_has_a_target_and_no_other(trained):
+    paths = trained("hashizume2024")
+    rows = storage.read_table(paths.plan)
+    asked = set()
+    for mix, sounds in zip(
+        mixes_of(rows, "anchor_"), rows["anchor_sounds"].to_pylist(), strict=True
+    ):
+        parts = zip(mix.tracks, INSTRUMENTS, mix.starts_s, sounds, strict=True)
+        asked |= {(track, part, start_s) for track, part, start_s, heard in parts if heard}
+    table = storage.read_table(paths.experiment("targets.parquet")).drop_columns(["vector"])
+    assert sorted(asked) == [tuple(row.values()) for row in table.to_pylist()]
+
+
+def test_pretraining_that_was_lost_is_done_again_from_the_same_teachers(
+    trained, folders, snapshot, tracks
+):
+    config = curriculum.pretraining_of(trained("hashizume2024").config)
+    paths = Paths(config)
+    before = snapshot(str(folders("teachers")[0]))
+    losses = storage.read_table(paths.experiment("metrics.parquet"))["train/loss/target"]
+    storage.remove(paths.experiment())
+    found = training.fit(config, tracks, Stages(paths.experiment("stages.json")))
+    again = [row["train/loss/target"] for row in found.history]
+    assert again == pytest.approx(losses.to_pylist(), rel=1e-3)
+    assert snapshot(str(folders("teachers")[0])) == before
+
+
+def test_training_goes_on_from_what_pretraining_made(trained):
+    def weights(network):
+        return torch.cat([weight.detach().flatten() for weight in network.parameters()])
+
+    paths = trained("hashizume2024")
+    torch.manual_seed(paths.config.seed)
+    new = weights(build_network(paths.config))
+    first = weights(checkpoint.load(curriculum.initial_uri(paths.config)).network)
+    end = weights(checkpoint.load(paths.best_checkpoint).network)
+    assert (end - first).norm() < (end - new).norm()
+
+
+def test_ranks_train_individual_networks_though_a_share_lacks_some_parts(config_of, tracks):
+    config = config_of("hashizume2022")
+    config = replace(
+        config,
+        name="individual-two-ranks",
+        triplets=replace(config.triplets, num_triplets=24),
+        training=replace(config.training, batch_size=4),  # six conditions, two rows a rank
+        workers=replace(config.workers, num_train_workers=2, cpus_per_train_worker=0.5),
+    )
+    found = training.fit(config, tracks, Stages(Paths(config).experiment("stages.json")))
+    assert all(math.isfinite(row["train/loss/triplet"]) for row in found.history)
+    torch.manual_seed(config.seed)
+    start = build_network(config).networks
+    for condition, network in checkpoint.load(found.uri).network.networks.items():
+        assert not torch.equal(network.head.linear.weight, start[condition].head.linear.weight)
