@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import asdict
 
 from csn import storage
@@ -104,14 +105,22 @@ class Stages:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
+        self._before = ""
         try:
             self._stages = {row["name"]: Stage(**row) for row in storage.read_json(uri)}
         except StorageError:
             self._stages = {}
 
+    def within(self, what: str) -> "Stages":
+        """Give the same stages, to which those of `what` are added under its name."""
+        part = copy(self)
+        part._before = f"{what}: "
+        return part
+
     @contextmanager
     def stage(self, name: str, total: int, unit: str) -> Iterator[Counter]:
         """Count and time what happens inside; it is recorded only if it did not fail."""
+        name = f"{self._before}{name}"
         counter = Counter(name, total, unit)
         log.info("%s: %s %s", counter.title, total, unit)
         yield counter

@@ -75,13 +75,10 @@ class Trained:
     best_epoch: int
 
 
-def fit(
-    config: ExperimentConfig, tracks: pa.Table, stages: Stages, stage: str = "train"
-) -> Trained:
+def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
     """Train the network of `config` on prepared `tracks` (`TRACK_SCHEMA`), or find it trained.
 
-    What it builds on (`csn.curriculum`) is trained before, where that is not done yet. `stage` is
-    what the training is called where its progress is shown.
+    What it builds on (`csn.curriculum`) is trained before, where that is not done yet.
 
     Raises
     ------
@@ -99,7 +96,7 @@ def fit(
         return finished
     cluster.check_fits(config.workers)
     for earlier in curriculum.before(config):
-        fit(earlier, tracks, stages, earlier.name.partition("-")[0])
+        fit(earlier, tracks, stages.within(earlier.name.partition("-")[0]))
     started_at = storage.utc_now()
     rows, found = plan_rows(config, tracks, stages)
     objective = objective_of(config)
@@ -109,7 +106,7 @@ def fit(
     cluster.release()
     validation = validation_set(config, split_of(tracks, "validation"))
     num_steps = config.training.num_epochs * (config.num_rows // config.training.batch_size)
-    with stages.stage(stage, num_steps, "steps") as counter:
+    with stages.stage("train", num_steps, "steps") as counter:
         with _followed(counter) as board:
             settings = {
                 "config": to_json(config),

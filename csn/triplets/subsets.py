@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from csn.config import AudioConfig, MixingConfig
+from csn.errors import CorpusError
 from csn.records import ABSENT, MIX_SCHEMA
 from csn.triplets.planning import Candidates, any_part
 
@@ -45,10 +46,20 @@ def plan_subsets(
     ----------
     hop_s : float
         Grid of the windows' starts, from the track's onset.
+
+    Raises
+    ------
+    CorpusError
+        No track has a segment in which any part sounds.
     """
     step = round(hop_s / audio.level_hop_s)
     starts = {track: _starts(parts, step) for track, parts in sorted(found.sounding.items())}
     tracks = [track for track, frames in starts.items() if len(frames)]
+    if not tracks:
+        raise CorpusError(
+            f"no part sounds for {audio.segment_s:g} s in any of {len(starts)} tracks; expected "
+            "some to pre-train on; lower --audio.silence_db, or look at rejects"
+        )
     rows = []
     for row_id in row_ids:
         rng = np.random.default_rng([seed, zlib.crc32(b"subsets"), plan_index, row_id])

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from csn.conditions import INSTRUMENTS
 from csn.config import AudioConfig, MixingConfig, TripletConfig
+from csn.errors import CorpusError
 from csn.records import ABSENT, MIX_SCHEMA
 from csn.triplets.planning import candidates
 from csn.triplets.subsets import plan_subsets
@@ -143,3 +144,10 @@ def test_every_subset_of_what_sounds_is_about_as_frequent_and_none_is_empty():
     assert set().union(*counts) == {"drums", "bass", "others"}
     # 200 of each are expected; five standard deviations are 66.
     assert all(abs(count - num_rows / 7) < 66 for count in counts.values())
+
+
+def test_silence_everywhere_is_refused():
+    rows = [made.track(f"T{i}", dict.fromkeys(INSTRUMENTS, [False] * 160)) for i in range(4)]
+    silent = candidates(made.table(*rows), AUDIO, TripletConfig(hop_s=HOP_S))
+    with pytest.raises(CorpusError, match=r"no part sounds for 3 s in any of 4 tracks"):
+        planned([0], "random_subsets", found=silent)
