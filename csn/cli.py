@@ -42,7 +42,9 @@ Without a recipe: {", ".join(COMPARED_RECIPES)}."""
 _registry = ConstructorRegistry()
 
 
-def main(job: Callable[[Any], str], description: str, read: Callable[..., Any] | None = None) -> None:
+def main(
+    job: Callable[[Any], str], description: str, read: Callable[..., Any] | None = None
+) -> None:
     """Run `job` on what the command line names, and leave with its exit code.
 
     Parameters

@@ -213,8 +213,7 @@ def mean_scores(system: ScoredSystem) -> pa.Table:
 def missing_seeds(
     systems: Iterable[ScoredSystem], recipes: Iterable[str], seeds: Sequence[int]
 ) -> dict[str, list[int]]:
-    """Seeds of which a recipe has no score at all, by recipe; recipes that lack none are left out.
-    """
+    """Seeds of which a recipe has no score at all, by recipe; recipes that lack none are left out."""
     have = {
         system.recipe: {seed for spread in system.spreads.values() for seed in spread.by_seed}
         for system in systems

@@ -14,6 +14,7 @@ in the text that we have, and [H24] has no separator for guitar and others; they
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
 
 from csn.conditions import INSTRUMENTS, MIX
 from csn.evaluation.scores import ALL
@@ -159,3 +160,10 @@ RECIPROCAL_RANKS: dict[str, tuple[float, float, float]] = {
 def published_rows(protocol: str, duration_s: float) -> list[PublishedRow]:
     """Rows that the papers print for `protocol` with segments of `duration_s` seconds."""
     return [row for row in PUBLISHED if row.protocol == protocol and row.duration_s == duration_s]
+
+
+def printed_number(percent: float | None) -> str:
+    """One decimal of a printed number, rounded as on paper: 79.35 is 79.4."""
+    if percent is None:
+        return "\N{EN DASH}"
+    return str(Decimal(str(percent)).quantize(Decimal("0.1"), ROUND_HALF_UP))
