@@ -34,7 +34,7 @@ COMPARED_RECIPES = (
 )
 COMPARISON_NAME = "systems"
 COMPARISON_HELP = f"""
-Usage: [RECIPE ...] [--name NAME] [--seeds SEED ...] [any option below, which holds for all recipes]
+Usage: [RECIPE ...] [--name NAME] [--seeds SEED ...] [any option below, for all recipes]
   --name: the comparison's, and of its folder (default: {COMPARISON_NAME})
   --seeds: seeds of every recipe; they stand for --seed (default: 0)
 Without a recipe: {", ".join(COMPARED_RECIPES)}."""
@@ -148,7 +148,7 @@ def _check_known(names: Sequence[str]) -> None:
 
 
 def _configured(name: str, options: Sequence[str], description: str) -> ExperimentConfig:
-    """Configuration of the recipe `name` with `options`; prints the help where that is asked."""
+    """Configure the recipe `name` with `options`; prints the help where that is asked."""
     if {"-h", "--help"} & set(options):
         known = "\n".join(f"  {n}: {r.__doc__}" for n, r in recipes.ALL.items())
         description = f"{description}\n\nRecipes (the first word; {name} is shown):\n{known}"

@@ -92,7 +92,7 @@ def _prepare(entries: Sequence[Entry]) -> None:
 
 
 def num_at_once(workers: Iterable[WorkerConfig], have: Mapping[str, float]) -> int:
-    """How many trainings, each as large as the largest of `workers`, fit on a cluster; at least 1."""
+    """How many trainings as large as the largest of `workers` fit on a cluster; at least 1."""
     fitting = [1 << 16]
     for needed in workers:
         cpus = needed.num_train_workers * needed.cpus_per_train_worker + cluster.RENDER_CPUS
@@ -214,8 +214,8 @@ def _gathered(
         if storage.exists(uri := paths.experiment("criteria.parquet")):
             rows = storage.read_table(uri).to_pylist()
             criteria += [{"recipe": entry.recipe, **row} for row in rows]
-        for message in storage.read_json(paths.experiment("warnings.json")):
-            warnings.append(f"{entry.name}: {message}")
+        told = storage.read_json(paths.experiment("warnings.json"))
+        warnings += [f"{entry.name}: {message}" for message in told]
         stages = Stages(paths.experiment("stages.json")).all()
         href = f"../../experiments/{entry.name}/report.html"
         shared = tuple(_built_on(entry.config))

@@ -8,8 +8,8 @@ then. The network for the whole mix ([H22]) is a condition of its own and no par
 
 Choices
 -------
-[H22] prints a variance over five runs and does not say which; ours is the unbiased one (n - 1), and
-there is none with a single seed. A baseline counts once, as what the first recipe that has it
+[H22] prints a variance over five runs and does not say which; ours is the unbiased one (n - 1),
+and there is none with a single seed. A baseline counts once, as what the first recipe that has it
 scored.
 """
 
@@ -194,7 +194,7 @@ def _scored(label: str, recipe: str, system: str, rows: Sequence[Mapping]) -> Sc
 
 
 def mean_scores(system: ScoredSystem) -> pa.Table:
-    """Scores of one system averaged over its seeds (`SCORE_SCHEMA`), without counts or intervals."""
+    """Scores of one system averaged over its seeds: `SCORE_SCHEMA` without counts and intervals."""
     rows = [
         {
             "protocol": asked.protocol,
@@ -213,7 +213,7 @@ def mean_scores(system: ScoredSystem) -> pa.Table:
 def missing_seeds(
     systems: Iterable[ScoredSystem], recipes: Iterable[str], seeds: Sequence[int]
 ) -> dict[str, list[int]]:
-    """Seeds of which a recipe has no score at all, by recipe; recipes that lack none are left out."""
+    """Seeds of which a recipe has no score at all, by recipe; who lacks none is left out."""
     have = {
         system.recipe: {seed for spread in system.spreads.values() for seed in spread.by_seed}
         for system in systems

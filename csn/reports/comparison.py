@@ -7,8 +7,8 @@ the whole root lies.
 
 Choices
 -------
-Teachers and pre-training that several experiments share are counted for each of them, as if it were
-alone.
+Teachers and pre-training that several experiments share are counted for each of them, as if it
+were alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -172,8 +172,8 @@ def _leak_figures(
     for system in systems:
         if system.system == OURS:
             conditions = comparison.recipes[system.recipe].network.conditions
-            for matrix in leak_matrices(mean_scores(system), conditions)[-1:]:
-                shown.append((system.label, leak_figure(matrix)))
+            longest = leak_matrices(mean_scores(system), conditions)[-1:]
+            shown += [(system.label, leak_figure(matrix)) for matrix in longest]
     return shown
 
 

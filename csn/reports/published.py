@@ -8,8 +8,9 @@ splits, so they say what to expect, not who is better.
 
 Source
 ------
-[H22] Tables 1 to 3 and [H24] Tables 1 and 2. The separated bass and guitar of [H22] are not legible
-in the text that we have, and [H24] has no separator for guitar and others; they are left out.
+[H22] Tables 1 to 3 and [H24] Tables 1 and 2. The separated bass and guitar of [H22] are not
+legible in the text that we have, and [H24] has no separator for guitar and others; they are left
+out.
 """
 
 from collections.abc import Mapping
