@@ -194,7 +194,7 @@ def _scored(label: str, recipe: str, system: str, rows: Sequence[Mapping]) -> Sc
 
 
 def mean_scores(system: ScoredSystem) -> pa.Table:
-    """Scores of one system averaged over its seeds: `SCORE_SCHEMA` without counts and intervals."""
+    """Average one system over its seeds: `SCORE_SCHEMA` without counts and intervals."""
     rows = [
         {
             "protocol": asked.protocol,

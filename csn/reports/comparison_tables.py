@@ -3,9 +3,9 @@
 Conventions
 -----------
 Accuracies in per cent: ``73.1 ± 1.2`` is the mean and the standard deviation over the seeds. A
-mean over fewer than five instruments says over how many: ``73.1 (4)``. In [H22] Table 1 the bracket
-is the variance over the seeds of shares, as the paper prints it. Cells are text, so that the page
-and the terminal say the same.
+mean over fewer than five instruments says over how many: ``73.1 (4)``. In [H22] Table 1 the
+bracket is the variance over the seeds of shares, as the paper prints it. Cells are text, so that
+the page and the terminal say the same.
 """
 
 from collections.abc import Collection, Mapping, Sequence
