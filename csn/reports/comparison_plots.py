@@ -33,7 +33,16 @@ def mean_bars(protocol: str, duration_s: float, systems: Sequence[ScoredSystem])
         percent = 100 * spread.mean
         ax.barh(place, percent, height=0.36, color=colour, zorder=2)
         points = 100 * np.array(list(spread.by_seed.values()))
-        ax.plot(points, np.full(len(points), place), ls="", marker="o", ms=4, color=INK, zorder=4)
+        ax.plot(
+            points,
+            np.full(len(points), place),
+            ls="",
+            marker="o",
+            ms=4,
+            color=INK,
+            zorder=4,
+            clip_on=False,
+        )
         few = "" if num == len(INSTRUMENTS) else f" ({num} instruments)"
         ax.text(0, place - 0.27, f"{system.label}{few}", va="bottom", fontsize=SMALL, color=INK)
         ax.text(
@@ -53,7 +62,11 @@ def mean_bars(protocol: str, duration_s: float, systems: Sequence[ScoredSystem])
         and asked.condition == asked.focus in INSTRUMENTS
     ]
     if chances:
-        ax.axvline(100 * float(np.mean(chances)), color=MUTED, lw=1, ls=(0, (3, 2)), zorder=3)
+        places = np.arange(len(scored))  # beside each bar alone, clear of the names
+        chance = 100 * float(np.mean(chances))
+        ax.vlines(
+            chance, places - 0.24, places + 0.24, color=INK, lw=1.2, ls=(0, (2, 1.4)), zorder=3
+        )
     ax.set(xlim=(0, 100), ylim=(len(scored) - 0.6, -0.75), yticks=[])
     ax.spines[["top", "right", "bottom"]].set_visible(False)
     ax.spines["left"].set_color(RULE)

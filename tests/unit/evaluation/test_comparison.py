@@ -61,8 +61,8 @@ def test_baselines_are_scored_beside_one_recipe_that_both_protocols_ask(comparis
     assert scored == {"tiny_free_mixing"}
 
 
-def test_individual_networks_have_the_baselines_where_there_is_nothing_else(comparison):
-    alone = Comparison("alone", {"tiny_hashizume2022": recipes.tiny_hashizume2022()}, (0,))
+def test_individual_networks_have_the_baselines_where_there_is_nothing_else():
+    alone = Comparison("alone", {"tiny_hashizume2022": recipes.ALL["tiny_hashizume2022"]()}, (0,))
     assert alone.first_scored == "tiny_hashizume2022"
 
 
