@@ -1,4 +1,4 @@
-"""Tiny systems side by side: what a comparison writes, resumes, and says of a system that fails."""
+"""Tiny systems side by side: what a comparison writes, resumes, and says of one that fails."""
 
 from dataclasses import replace
 from pathlib import Path
