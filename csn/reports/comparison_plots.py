@@ -65,7 +65,7 @@ def mean_bars(protocol: str, duration_s: float, systems: Sequence[ScoredSystem])
         places = np.arange(len(scored))  # beside each bar alone, clear of the names
         chance = np.full(len(scored), 100 * float(np.mean(chances)))
         dashes = (0, (2, 1.4))
-        ax.vlines(chance, places - 0.24, places + 0.24, color=INK, lw=1.2, ls=dashes, zorder=3)
+        ax.vlines(chance, places - 0.19, places + 0.25, color=INK, lw=1.2, ls=dashes, zorder=3)
     ax.set(xlim=(0, 100), ylim=(len(scored) - 0.6, -0.75), yticks=[])
     ax.spines[["top", "right", "bottom"]].set_visible(False)
     ax.spines["left"].set_color(RULE)
