@@ -1,4 +1,4 @@
-"""The command line of the jobs: a recipe's name, options that override it, exit codes.
+"""The command line of the jobs: names of recipes, options that override them, exit codes.
 
 Conventions
 -----------
@@ -6,12 +6,14 @@ Exit codes: 0 done; 1 the run failed; 2 the input or the configuration is wrong,
 stderr and no traceback.
 """
 
+import argparse
 import contextlib
 import io
 import logging
 import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
@@ -19,16 +21,31 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from csn import recipes
 from csn.config import ExperimentConfig
 from csn.errors import ConfigError, CsnError, TrainingError
+from csn.evaluation.comparison import Comparison
 
 log = logging.getLogger("csn")
 
 DEFAULT_RECIPE = "demo"
+COMPARED_RECIPES = (
+    "demo_free_mixing",
+    "demo_hashizume2024",
+    "demo_hashizume2024_scratch",
+    "demo_hashizume2022",
+)
+COMPARISON_NAME = "systems"
+COMPARISON_HELP = f"""
+Usage: [RECIPE ...] [--name NAME] [--seeds SEED ...] [any option below, for all recipes]
+  --name: the comparison's, and of its folder (default: {COMPARISON_NAME})
+  --seeds: seeds of every recipe; they stand for --seed (default: 0)
+Without a recipe: {", ".join(COMPARED_RECIPES)}."""
 
 _registry = ConstructorRegistry()
 
 
-def main(job: Callable[[ExperimentConfig], str], description: str) -> None:
-    """Run `job` on the experiment that the command line names, and leave with its exit code.
+def main(
+    job: Callable[[Any], str], description: str, read: Callable[..., Any] | None = None
+) -> None:
+    """Run `job` on what the command line names, and leave with its exit code.
 
     Parameters
     ----------
@@ -36,13 +53,14 @@ def main(job: Callable[[ExperimentConfig], str], description: str) -> None:
         Does the work and returns the address of what it made.
     description : str
         Shown by ``--help``.
+    read : callable, optional
+        Makes what `job` takes from the arguments and the description; by default `experiment`.
     """
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     try:
-        config = experiment(sys.argv[1:], description)
-        written = job(config)
+        written = job((read or experiment)(sys.argv[1:], description))
     except TrainingError as error:
         _fail(1, error)
     except CsnError as error:
@@ -67,9 +85,71 @@ def experiment(arguments: Sequence[str], description: str = "") -> ExperimentCon
     """
     rest = list(arguments)
     name = rest.pop(0) if rest and not rest[0].startswith("-") else DEFAULT_RECIPE
-    if name not in recipes.ALL:
-        raise ConfigError(f"unknown recipe {name!r}; there are {', '.join(recipes.ALL)}")
+    _check_known([name])
+    try:
+        return _configured(name, rest, description)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (recipe {name}; see --help)") from error
+
+
+def comparison(arguments: Sequence[str], description: str = "") -> Comparison:
+    """Read ``[RECIPE ...] [--name NAME] [--seeds SEED ...] [--field value ...]``.
+
+    Raises
+    ------
+    ConfigError
+        Everything that is wrong with any recipe: unknown names or options, values that do not fit.
+    """
+    rest = list(arguments)
+    first_option = next((i for i, word in enumerate(rest) if word.startswith("-")), len(rest))
+    names = rest[:first_option] or list(COMPARED_RECIPES)
+    _check_known(names)
     if {"-h", "--help"} & set(rest):
+        _configured(names[0], ["--help"], f"{description}\n{COMPARISON_HELP}")
+    own, options = _comparison_options(rest[first_option:])
+    for given in (names, own.seeds):
+        if repeated := [str(one) for one in dict.fromkeys(given) if given.count(one) > 1]:
+            raise ConfigError(f"{', '.join(repeated)} is named twice; name it once")
+    configs: dict[str, ExperimentConfig] = {}
+    faults: dict[str, list[str]] = {}
+    for name in names:
+        for seed in own.seeds:
+            # The comparison's name is a folder's, as an experiment's is, and refused as that.
+            words = [*options, f"--name={own.name}", f"--seed={seed}"]
+            try:
+                configs.setdefault(name, _configured(name, words, description))
+            except ConfigError as error:
+                faults.setdefault(str(error), []).append(name)
+    if faults:
+        told = (f"{fault} (recipe {', '.join(dict.fromkeys(of))})" for fault, of in faults.items())
+        raise ConfigError(f"{'; '.join(told)}; see --help")
+    return Comparison(own.name, configs, tuple(own.seeds))
+
+
+def _comparison_options(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Split the comparison's own options from those of the experiments, which keep their order."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--name", default=COMPARISON_NAME)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--seed", dest="lone_seed")
+    try:
+        own, options = parser.parse_known_args(list(words))
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"{error} (see --help)") from error
+    if own.lone_seed is not None:
+        raise ConfigError(f"a comparison takes --seeds {own.lone_seed}, not --seed (see --help)")
+    return own, options
+
+
+def _check_known(names: Sequence[str]) -> None:
+    if unknown := [repr(name) for name in names if name not in recipes.ALL]:
+        known = ", ".join(recipes.ALL)
+        raise ConfigError(f"unknown recipe {', '.join(unknown)}; there are {known}")
+
+
+def _configured(name: str, options: Sequence[str], description: str) -> ExperimentConfig:
+    """Configure the recipe `name` with `options`; prints the help where that is asked."""
+    if {"-h", "--help"} & set(options):
         known = "\n".join(f"  {n}: {r.__doc__}" for n, r in recipes.ALL.items())
         description = f"{description}\n\nRecipes (the first word; {name} is shown):\n{known}"
     said = io.StringIO()
@@ -78,7 +158,7 @@ def experiment(arguments: Sequence[str], description: str = "") -> ExperimentCon
             return tyro.cli(
                 ExperimentConfig,
                 default=recipes.ALL[name](),
-                args=rest,
+                args=list(options),
                 description=description,
                 config=(tyro.conf.FlagConversionOff,),
                 use_underscores=True,
@@ -88,8 +168,7 @@ def experiment(arguments: Sequence[str], description: str = "") -> ExperimentCon
         if not error.code:
             sys.stdout.write(said.getvalue())
             raise
-        message = _own_message(error) or _one_line(said.getvalue())
-        raise ConfigError(f"{message} (recipe {name}; see --help)") from error
+        raise ConfigError(_own_message(error) or _one_line(said.getvalue())) from error
 
 
 @_registry.primitive_rule

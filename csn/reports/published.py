@@ -2,19 +2,22 @@
 
 Conventions
 -----------
-Accuracies in per cent, as printed. They were measured on Slakh2100 with the papers' own networks
-and splits, so they say what to expect, not who is better.
+Accuracies in per cent, their variances over five runs of shares, correlations and reciprocal ranks
+as they are: all as printed. They were measured on Slakh2100 with the papers' own networks and
+splits, so they say what to expect, not who is better.
 
 Source
 ------
-[H22] Table 1 and [H24] Tables 1 and 2. The separated bass and guitar of [H22] are not legible
-in the text that we have, and [H24] has no separator for guitar and others; they are left out.
+[H22] Tables 1 to 3 and [H24] Tables 1 and 2. The separated bass and guitar of [H22] are not
+legible in the text that we have, and [H24] has no separator for guitar and others; they are left
+out.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
 
-from csn.conditions import INSTRUMENTS
+from csn.conditions import INSTRUMENTS, MIX
 from csn.evaluation.scores import ALL
 
 CITATIONS: dict[str, str] = {
@@ -39,6 +42,8 @@ class PublishedRow:
     protocol: str
     duration_s: float
     percent: Mapping[str, float]
+    variance: Mapping[str, float] = field(default_factory=dict)
+    """Over the runs, of shares; only [H22] prints them."""
 
     @property
     def mean(self) -> float | None:
@@ -60,6 +65,7 @@ PUBLISHED: tuple[PublishedRow, ...] = (
         "music_id",
         3.0,
         {"drums": 95.13, "bass": 87.07, "piano": 94.98, "guitar": 91.15, ALL: 93.24},
+        {"drums": 2.3e-5, "bass": 4.7e-4, "piano": 1.6e-5, "guitar": 6.6e-5, ALL: 2.8e-4},
     ),
     PublishedRow(
         "H22",
@@ -68,6 +74,7 @@ PUBLISHED: tuple[PublishedRow, ...] = (
         "music_id",
         3.0,
         {"drums": 79.35, "piano": 70.12},
+        {"drums": 1.1e-3, "piano": 6.2e-5},
     ),
     PublishedRow(
         "H24", "Table 1", "CSN", "music_id", 3.0, _five(82.89, 61.94, 67.40, 70.15, 74.08)
@@ -125,7 +132,39 @@ PUBLISHED: tuple[PublishedRow, ...] = (
     ),
 )
 
+CRITERIA = (MIX, "drums", "bass", "piano", "guitar")
+"""Criteria of similarity that [H22] compares, in the order of its tables."""
+
+
+def _upper(*rows: tuple[float, ...]) -> dict[tuple[str, str], float]:
+    """Upper triangle of a table over `CRITERIA`, given row by row, by its pairs."""
+    return {
+        (CRITERIA[a], CRITERIA[a + 1 + step]): value
+        for a, row in enumerate(rows)
+        for step, value in enumerate(row)
+    }
+
+
+PEARSON = _upper((0.23, 0.11, 0.12, 0.32), (-0.014, 0.14, 0.026), (0.028, 0.015), (0.13,))
+"""[H22] Table 2 (a): correlation of the tracks' distances under two criteria."""
+SPEARMAN = _upper((-0.013, 0.12, -0.078, 0.060), (0.17, -0.014, 0.11), (0.063, 0.047), (0.15,))
+"""[H22] Table 2 (b): correlation of the tracks' order of neighbours under two criteria."""
+RECIPROCAL_RANKS: dict[str, tuple[float, float, float]] = {
+    "drums": (0.31, 0.35, 0.22),
+    "bass": (0.20, 0.25, 0.12),
+    "piano": (0.28, 0.25, 0.20),
+    "guitar": (0.32, 0.22, 0.14),
+}
+"""[H22] Table 3: mean reciprocal rank, by the mix, of an instrument's nearest three tracks."""
+
 
 def published_rows(protocol: str, duration_s: float) -> list[PublishedRow]:
     """Rows that the papers print for `protocol` with segments of `duration_s` seconds."""
     return [row for row in PUBLISHED if row.protocol == protocol and row.duration_s == duration_s]
+
+
+def printed_number(percent: float | None) -> str:
+    """One decimal of a printed number, rounded as on paper: 79.35 is 79.4."""
+    if percent is None:
+        return "\N{EN DASH}"
+    return str(Decimal(str(percent)).quantize(Decimal("0.1"), ROUND_HALF_UP))

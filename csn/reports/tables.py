@@ -44,7 +44,7 @@ def _table_text(table: ScoreTable) -> str:
     ]
     chance = [_without_interval(_percent(table.chance.get(name))) for name in conditions]
     lines.append(["chance", *chance, _percent(table.mean_chance)])
-    text = f"{title}, {table.duration_s:g} s segments: % right [95 % interval]\n{_aligned(lines)}"
+    text = f"{title}, {table.duration_s:g} s segments: % right [95 % interval]\n{aligned(lines)}"
     whole = [
         f"{row.system} {_cell_text(row.cells[ALL]).rstrip()}"
         for row in table.rows
@@ -82,7 +82,7 @@ def _without_interval(text: str) -> str:
     return text + " " * len(" [68.0-77.9]")
 
 
-def _aligned(lines: list[list[str]]) -> str:
+def aligned(lines: list[list[str]]) -> str:
     """Pad columns to their widest entry: the first to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= MAX_WIDTH else " "
@@ -112,7 +112,7 @@ def stage_text(stages: Sequence[Stage]) -> str:
             ]
         )
     details = ["", *(stage.detail for stage in stages)]
-    rows = _aligned(lines).split("\n")
+    rows = aligned(lines).split("\n")
     return "\n".join(
         f"{row}  {detail}".rstrip() for row, detail in zip(rows, details, strict=True)
     )

@@ -4,11 +4,13 @@ import ast
 import runpy
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from csn import cli, recipes
+from csn.config import ExperimentConfig
 
 REPOSITORY = Path(__file__).parents[2]
 MAX_LINES_OF_CODE = 12
@@ -49,8 +51,16 @@ def test_commands_in_the_docstring_work_as_they_stand(job):
         words = shlex.split(command)
         assert words.count(script) == 1, f"more than one command in a line: {command}"
         arguments = words[words.index(script) + 1 :]
-        config = cli.experiment(arguments)
-        assert config.name in recipes.ALL
+        for config in configurations(job, arguments):
+            assert config.name in recipes.ALL
+
+
+def configurations(job: Path, arguments: list[str]) -> list[ExperimentConfig]:
+    """What a job makes of `arguments`: an experiment, or the recipes that it compares."""
+    if "read=cli.comparison" not in job.read_text():
+        return [cli.experiment(arguments)]
+    compared = cli.comparison(arguments)
+    return [replace(config, name=recipe) for recipe, config in compared.recipes.items()]
 
 
 @every_job

@@ -1,0 +1,221 @@
+"""A comparison of systems as one HTML file that asks for nothing else.
+
+Conventions
+-----------
+Those of `csn.reports.page`. Links to the experiments' own reports are relative: they work wherever
+the whole root lies.
+
+Choices
+-------
+Teachers and pre-training that several experiments share are counted for each of them, as if it
+were alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import jinja2
+import pyarrow as pa
+
+from csn import recipes
+from csn.evaluation.comparison import (
+    OURS,
+    Comparison,
+    ScoredSystem,
+    mean_scores,
+    missing_seeds,
+    scored_systems,
+)
+from csn.reports import plots
+from csn.reports.comparison_plots import mean_bars
+from csn.reports.comparison_tables import PRINTED_NOTICE, ComparedTable, compared_tables
+from csn.reports.data import Stage
+from csn.reports.figures import ShownFigure, leak_figure
+from csn.reports.inline import figure_uri
+from csn.reports.published import CITATIONS
+from csn.reports.score_tables import PROTOCOLS, leak_matrices
+
+EARLIER = ("teachers", "pretraining")
+"""Trainings that go before one, by the names of their stages."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """One experiment that is finished."""
+
+    recipe: str
+    seed: int
+    href: str
+    """Its own report, relative to the comparison's folder."""
+    stages: Sequence[Stage] = ()
+    built_on: Sequence[str] = ()
+    """Names of the trainings before it, each ``<kind>-<digest>``; several runs may share one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonData:
+    """All that the page of a comparison shows."""
+
+    comparison: Comparison
+    scores: pa.Table
+    """`COMPARED_SCHEMA`."""
+    criteria: Sequence[Mapping[str, Any]] = ()
+    """Rows of the experiments' ``criteria.parquet``, each with its ``recipe``."""
+    runs: Sequence[ComparedRun] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
+    """Why experiments failed, by their names."""
+    warnings: Sequence[str] = ()
+    finished_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds that one system took, mean over its seeds."""
+
+    recipe: str
+    teachers: float | None
+    pretraining: float | None
+    train: float | None
+    other: float
+    num_seeds: int
+
+    @property
+    def whole(self) -> float:
+        """All of it."""
+        parts = (self.teachers, self.pretraining, self.train, self.other)
+        return sum(seconds for seconds in parts if seconds is not None)
+
+
+def tables_of(data: ComparisonData) -> list[ComparedTable]:
+    """Every table of the papers that `data` can fill."""
+    individual = [
+        name for name, config in data.comparison.recipes.items() if config.network.individual
+    ]
+    return compared_tables(scored_systems(data.scores), individual, data.criteria)
+
+
+def render_comparison(data: ComparisonData) -> str:
+    """Render `data` as one self-contained HTML page."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("csn.reports"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(seconds=_seconds)
+    return environment.get_template("comparison.html.j2").render(_contents(data))
+
+
+def _contents(data: ComparisonData) -> dict[str, Any]:
+    systems = scored_systems(data.scores)
+    comparison = data.comparison
+    config = next(iter(comparison.recipes.values()))
+    lacking = missing_seeds(systems, comparison.recipes, comparison.seeds)
+    runs: dict[str, list[ComparedRun]] = {name: [] for name in comparison.recipes}
+    for run in data.runs:
+        runs[run.recipe].append(run)
+    return {
+        "data": data,
+        "comparison": comparison,
+        "corpus": config.corpus.uri or config.corpus.name,
+        "descriptions": {name: _description(name) for name in comparison.recipes},
+        "runs": runs,
+        "lacking": lacking,
+        "bars": _bar_figures(systems),
+        "tables": tables_of(data),
+        "notice": PRINTED_NOTICE,
+        "costs": costs(data.runs),
+        "leaks": _leak_figures(systems, comparison),
+        "citations": CITATIONS,
+        "colours": plots.CONDITION_COLOURS,
+    }
+
+
+def _description(recipe: str) -> str:
+    made = recipes.ALL.get(recipe)
+    return (made.__doc__ or "") if made else ""
+
+
+def _bar_figures(systems: Sequence[ScoredSystem]) -> list[ShownFigure]:
+    """P2 first, which tells systems apart by what they are for; each at its longest segments."""
+    shown = []
+    for protocol in ("pseudo_mix_id", "music_id"):
+        durations_s = {s for system in systems for s in system.durations_s}
+        seconds = max((s for s in durations_s if _any_mean(systems, protocol, s)), default=None)
+        if seconds is None or (figure := mean_bars(protocol, seconds, systems)) is None:
+            continue
+        said = [
+            f"{system.label} {100 * found[0].mean:.1f}"
+            for system in systems
+            if (found := system.mean(protocol, seconds))
+        ]
+        title = f"{PROTOCOLS[protocol]}, {seconds:g} s segments"
+        alt = f"Bar chart, {title}, mean over instruments in per cent: {', '.join(said)}."
+        caption = (
+            f"{title}: mean over the instruments. Points are seeds, the dashed line is chance."
+        )
+        shown.append(ShownFigure(figure_uri(figure), alt, caption))
+    return shown
+
+
+def _any_mean(systems: Iterable[ScoredSystem], protocol: str, duration_s: float) -> bool:
+    return any(system.mean(protocol, duration_s) for system in systems)
+
+
+def _leak_figures(
+    systems: Iterable[ScoredSystem], comparison: Comparison
+) -> list[tuple[str, ShownFigure]]:
+    """Leak matrix of each recipe at its longest segments, averaged over the seeds."""
+    shown = []
+    for system in systems:
+        if system.system == OURS:
+            conditions = comparison.recipes[system.recipe].network.conditions
+            longest = leak_matrices(mean_scores(system), conditions)[-1:]
+            shown += [(system.label, leak_figure(matrix)) for matrix in longest]
+    return shown
+
+
+def costs(runs: Sequence[ComparedRun]) -> list[Cost]:
+    """Seconds of each recipe's trainings, mean over its seeds, from what the stages took.
+
+    The stage of a shared training lies with the run that made it; all that build on it count it.
+    """
+    earlier_s: dict[str, float] = {}
+    for run in runs:
+        for stage in run.stages:
+            if stage.name in EARLIER:
+                same = [name for name in run.built_on if name.partition("-")[0] == stage.name]
+                earlier_s |= dict.fromkeys(same, stage.seconds)
+    by_recipe: dict[str, list[ComparedRun]] = {}
+    for run in runs:
+        by_recipe.setdefault(run.recipe, []).append(run)
+    return [_cost(recipe, of, earlier_s) for recipe, of in by_recipe.items()]
+
+
+def _cost(recipe: str, runs: Sequence[ComparedRun], earlier_s: Mapping[str, float]) -> Cost:
+    def mean(kind: str) -> float | None:
+        found = [
+            seconds
+            for run in runs
+            for seconds in (
+                [s.seconds for s in run.stages if s.name == kind]
+                if kind not in EARLIER
+                else [earlier_s[n] for n in run.built_on if n.startswith(kind) and n in earlier_s]
+            )
+        ]
+        return sum(found) / len(found) if found else None
+
+    other = sum(
+        stage.seconds
+        for run in runs
+        for stage in run.stages
+        if stage.name not in (*EARLIER, "train", "compose", "prepare")
+    )
+    teachers, pretraining = (mean(kind) for kind in EARLIER)
+    return Cost(recipe, teachers, pretraining, mean("train"), other / len(runs), len(runs))
+
+
+def _seconds(seconds: float | None) -> str:
+    return "\N{EN DASH}" if seconds is None else f"{seconds:,.1f}"

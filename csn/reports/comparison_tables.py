@@ -1,0 +1,272 @@
+"""The papers' tables with several systems of ours in them, and the printed rows below.
+
+Conventions
+-----------
+Accuracies in per cent: ``73.1 ± 1.2`` is the mean and the standard deviation over the seeds. A
+mean over fewer than five instruments says over how many: ``73.1 (4)``. In [H22] Table 1 the
+bracket is the variance over the seeds of shares, as the paper prints it. Cells are text, so that
+the page and the terminal say the same.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from csn.conditions import INSTRUMENTS, MIX
+from csn.evaluation.comparison import ScoredSystem, Spread
+from csn.evaluation.scores import ALL
+from csn.reports.published import (
+    CRITERIA,
+    PEARSON,
+    PUBLISHED,
+    RECIPROCAL_RANKS,
+    SPEARMAN,
+    PublishedRow,
+    printed_number,
+)
+from csn.reports.score_tables import PROTOCOLS
+from csn.reports.tables import aligned
+
+MISSING = "\N{EN DASH}"
+PRINTED_NOTICE = "Printed in the papers, on another corpus (Slakh2100): not comparable one to one"
+H22_S = 3.0
+"""Length of [H22]'s segments in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRow:
+    """One row, its cells as text."""
+
+    label: str
+    cells: tuple[str, ...]
+    kind: Literal["ours", "chance", "printed"] = "ours"
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedTable:
+    """One table of a paper, with ours in it."""
+
+    title: str
+    unit: str
+    columns: tuple[str, ...]
+    rows: tuple[ComparedRow, ...]
+
+
+def compared_tables(
+    systems: Sequence[ScoredSystem],
+    individual: Collection[str] = (),
+    criteria: Sequence[Mapping[str, Any]] = (),
+) -> list[ComparedTable]:
+    """Every table that `systems` can fill.
+
+    Parameters
+    ----------
+    systems : sequence of ScoredSystem
+        In the order of their rows.
+    individual : collection of str
+        Recipes that train a network for each instrument, as [H22] does.
+    criteria : sequence of mapping
+        Rows of ``criteria.parquet``, each with its ``recipe``.
+    """
+    durations_s = sorted({duration_s for system in systems for duration_s in system.durations_s})
+    alone = [system for system in systems if system.label in individual]
+    tables = [_individual_table(alone, durations_s)]
+    tables += [_accuracy_table("music_id", seconds, systems) for seconds in durations_s]
+    tables += [_accuracy_table("pseudo_mix_id", seconds, systems) for seconds in durations_s]
+    tables += [
+        _correlation_table("pearson", "Table 2 (a): Pearson's correlation", PEARSON, criteria),
+        _correlation_table("spearman", "Table 2 (b): Spearman's correlation", SPEARMAN, criteria),
+        _rank_table(criteria),
+    ]
+    return [table for table in tables if any(row.kind == "ours" for row in table.rows)]
+
+
+def compared_text(tables: Sequence[ComparedTable]) -> str:
+    """Write `tables` as text for a terminal; a star marks what is printed in the papers."""
+    return "\n\n".join(_table_text(table) for table in tables) or "no scores"
+
+
+def _table_text(table: ComparedTable) -> str:
+    lines = [["", *table.columns]]
+    lines += [
+        [f"{'* ' if row.kind == 'printed' else ''}{row.label}", *row.cells] for row in table.rows
+    ]
+    text = f"{table.title}, {table.unit}\n{aligned(lines)}"
+    printed = any(row.kind == "printed" for row in table.rows)
+    return f"{text}\n* {PRINTED_NOTICE}" if printed else text
+
+
+def _individual_table(systems: Sequence[ScoredSystem], durations_s: list[float]) -> ComparedTable:
+    """[H22] Table 1, with segments as long as its own if they were scored, else the shortest."""
+    seconds = H22_S if H22_S in durations_s else min(durations_s, default=H22_S)
+    columns = (MIX, *INSTRUMENTS)
+    rows = [
+        ComparedRow(
+            system.label,
+            tuple(_with_variance(system.own("music_id", seconds, name)) for name in columns),
+        )
+        for system in systems
+    ]
+    rows += [
+        ComparedRow(f"[{row.source}] {row.label}", tuple(_printed_cells(row, columns)), "printed")
+        for row in PUBLISHED
+        if row.source == "H22" and row.duration_s == seconds
+    ]
+    title = f"[H22] Table 1: {PROTOCOLS['music_id']}, {seconds:g} s segments, individual networks"
+    return ComparedTable(title, "% right (variance over seeds)", columns, tuple(rows))
+
+
+def _printed_cells(row: PublishedRow, columns: Sequence[str]) -> list[str]:
+    """Cells of [H22] Table 1; what it says of the mix stands in the column of our mix network."""
+    cells = []
+    for name in (ALL if column == MIX else column for column in columns):
+        text = printed_number(row.percent.get(name))
+        variance = row.variance.get(name)
+        cells.append(text if variance is None else f"{text} ({_short(variance)})")
+    return cells
+
+
+def _accuracy_table(
+    protocol: str, duration_s: float, systems: Sequence[ScoredSystem]
+) -> ComparedTable:
+    """[H24] Table 1 (P1) or 2 (P2) at one length of segments; rows are systems."""
+    scored = [system for system in systems if system.mean(protocol, duration_s)]
+    has_mix = any(system.own(protocol, duration_s, MIX) for system in scored)
+    names = (*INSTRUMENTS, "mean", *((MIX,) if has_mix else ()))
+    rows = []
+    for system in scored:
+        cells = [_with_deviation(system.own(protocol, duration_s, name)) for name in INSTRUMENTS]
+        cells.append(_mean_cell(system, protocol, duration_s))
+        cells += [_with_deviation(system.own(protocol, duration_s, MIX))] * has_mix
+        rows.append(ComparedRow(system.label, tuple(cells)))
+    if scored:
+        rows.append(_chance_row(protocol, duration_s, scored, names))
+    for row in PUBLISHED:
+        if (row.source, row.protocol, row.duration_s) == ("H24", protocol, duration_s):
+            cells = [printed_number(row.percent.get(name)) for name in INSTRUMENTS]
+            cells += [printed_number(row.mean), *[MISSING] * has_mix]
+            rows.append(ComparedRow(f"[{row.source}] {row.label}", tuple(cells), "printed"))
+    number = {"music_id": 1, "pseudo_mix_id": 2}[protocol]
+    title = f"[H24] Table {number}: {PROTOCOLS[protocol]}, {duration_s:g} s segments"
+    unit = "% right, mean \N{PLUS-MINUS SIGN} standard deviation over seeds"
+    return ComparedTable(title, unit, names, tuple(rows))
+
+
+def _chance_row(
+    protocol: str, duration_s: float, systems: Sequence[ScoredSystem], columns: Sequence[str]
+) -> ComparedRow:
+    found: dict[str, list[float]] = {}
+    for system in systems:
+        for asked, chance in system.chances.items():
+            own = asked.condition == asked.focus
+            if own and (asked.protocol, asked.duration_s) == (protocol, duration_s):
+                found.setdefault(asked.condition, []).append(chance)
+    chances = {name: float(np.mean(values)) for name, values in found.items()}
+    of_instruments = [chances[name] for name in INSTRUMENTS if name in chances]
+    chances["mean"] = float(np.mean(of_instruments))
+    return ComparedRow(
+        "chance",
+        tuple(f"{100 * chances[name]:.1f}" if name in chances else MISSING for name in columns),
+        "chance",
+    )
+
+
+def _with_deviation(spread: Spread | None) -> str:
+    if spread is None:
+        return MISSING
+    text = f"{100 * spread.mean:.1f}"
+    if spread.deviation is None:
+        return text
+    return f"{text} \N{PLUS-MINUS SIGN} {100 * spread.deviation:.1f}"
+
+
+def _with_variance(spread: Spread | None) -> str:
+    if spread is None:
+        return MISSING
+    text = f"{100 * spread.mean:.1f}"
+    return text if spread.variance is None else f"{text} ({_short(spread.variance)})"
+
+
+def _short(variance: float) -> str:
+    """Write a variance as [H22] does: ``2.8e-4``."""
+    return f"{variance:.1e}".replace("e-0", "e-") if variance else "0"
+
+
+def _mean_cell(system: ScoredSystem, protocol: str, duration_s: float) -> str:
+    found = system.mean(protocol, duration_s)
+    if found is None:
+        return MISSING
+    spread, num = found
+    text = _with_deviation(spread)
+    return text if num == len(INSTRUMENTS) else f"{text} ({num})"
+
+
+def _correlation_table(
+    kind: str,
+    title: str,
+    printed: Mapping[tuple[str, str], float],
+    criteria: Sequence[Mapping[str, Any]],
+) -> ComparedTable:
+    """[H22] Table 2: a row for each criterion but the last, a column for each but the first."""
+    found: dict[str, dict[tuple[str, str], list[float]]] = {}
+    for row in criteria:
+        if row["kind"] == kind:
+            pair = _pair(row["a"], row["b"])
+            found.setdefault(row["recipe"], {}).setdefault(pair, []).append(row["value"])
+    order = (*CRITERIA, *[name for name in INSTRUMENTS if name not in CRITERIA])
+    rows = []
+    for recipe, pairs in found.items():
+        means = {pair: float(np.mean(values)) for pair, values in pairs.items()}
+        rows += _triangle(recipe, means, order, "ours")
+    rows += _triangle("[H22]", printed, order, "printed")
+    return ComparedTable(f"[H22] {title}", "mean over seeds", order[1:], tuple(rows))
+
+
+def _triangle(
+    label: str,
+    values: Mapping[tuple[str, str], float],
+    order: Sequence[str],
+    kind: Literal["ours", "printed"],
+) -> list[ComparedRow]:
+    rows = []
+    for a in order[:-1]:
+        found = [values.get(_pair(a, b)) if a != b else None for b in order[1:]]
+        texts = tuple(MISSING if value is None else f"{value:.2g}" for value in found)
+        later = order.index(a)
+        cells = tuple("" if place < later else text for place, text in enumerate(texts))
+        if any(cell not in ("", MISSING) for cell in cells):
+            rows.append(ComparedRow(f"{label}, {a}", cells, kind))
+    return rows
+
+
+def _pair(a: str, b: str) -> tuple[str, str]:
+    """Two criteria in the order of [H22]; the whole embedding stands for the mix."""
+    order = (*CRITERIA, *INSTRUMENTS)
+    first, second = (MIX if name == ALL else name for name in (a, b))
+    return (first, second) if order.index(first) < order.index(second) else (second, first)
+
+
+def _rank_table(criteria: Sequence[Mapping[str, Any]]) -> ComparedTable:
+    """[H22] Table 3: how early the mix finds an instrument's nearest three tracks."""
+    found: dict[tuple[str, str], dict[int, list[float]]] = {}
+    for row in criteria:
+        if row["kind"] != "reciprocal_rank" or MIX not in _pair(row["a"], row["b"]):
+            continue
+        instrument = _pair(row["a"], row["b"])[1]
+        ranks = found.setdefault((row["recipe"], instrument), {})
+        ranks.setdefault(int(row["rank"]), []).append(row["value"])
+    rows = [
+        ComparedRow(
+            f"{recipe}, {instrument}",
+            tuple(f"{np.mean(ranks[n]):.2f}" if n in ranks else MISSING for n in (1, 2, 3)),
+        )
+        for (recipe, instrument), ranks in found.items()
+    ]
+    rows += [
+        ComparedRow(f"[H22], {instrument}", tuple(f"{value:.2f}" for value in ranks), "printed")
+        for instrument, ranks in RECIPROCAL_RANKS.items()
+    ]
+    title = "[H22] Table 3: mean reciprocal rank by the mix of an instrument's nearest tracks"
+    return ComparedTable(title, "mean over seeds", ("1st", "2nd", "3rd"), tuple(rows))

@@ -1,0 +1,109 @@
+"""Tiny systems side by side: what a comparison writes, resumes, and says of one that fails."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import ray
+
+from csn import recipes, storage
+from csn.config import to_json
+from csn.distributed import comparing
+from csn.errors import ConfigError, TrainingError
+from csn.evaluation.comparison import COMPARED_SCHEMA, Comparison
+from csn.paths import Paths
+
+RECIPES = ("tiny_hashizume2024_scratch", "tiny_hashizume2022")
+
+
+@pytest.fixture(scope="module")
+def comparison(tiny, tracks, tmp_path_factory):
+    """Two recipes from two seeds, on the session's corpus."""
+    configs = {}
+    for name in RECIPES:
+        config = recipes.ALL[name]()
+        configs[name] = replace(
+            config,
+            root=tiny.root,
+            training=replace(config.training, num_epochs=1),
+            evaluation=replace(config.evaluation, durations_s=(3.0,)),
+        )
+    return Comparison("two", configs, (0, 1))
+
+
+@pytest.fixture(scope="module")
+def page(comparison):
+    return Path(comparing.compare(comparison))
+
+
+def test_scores_hold_every_recipe_and_seed(page, comparison):
+    scores = pq.read_table(page.with_name("scores.parquet"))
+    assert scores.schema.equals(COMPARED_SCHEMA)
+    found = {(row["recipe"], row["seed"]) for row in scores.to_pylist()}
+    assert found == {(recipe, seed) for recipe in RECIPES for seed in (0, 1)}
+    baselines = {
+        r["recipe"] for r in scores.to_pylist() if r["system"] in ("untrained", "mean_mel")
+    }
+    assert baselines == {RECIPES[0]}
+
+
+def test_page_links_to_reports_that_exist(page, comparison):
+    text = page.read_text()
+    for entry in comparison.entries():
+        href = f"../../experiments/{entry.name}/report.html"
+        assert f'href="{href}"' in text
+        assert (page.parent / href).resolve().is_file()
+
+
+def test_second_call_trains_nothing(page, comparison, snapshot, monkeypatch):
+    folder = str(Path(comparison.root, "experiments"))
+    before = snapshot(folder)
+
+    def refused(*_):
+        raise AssertionError("an experiment was run again")
+
+    monkeypatch.setattr(comparing.experiment, "train", refused)
+    assert comparing.compare(comparison) == str(page)
+    assert snapshot(folder) == before
+
+
+def test_experiments_are_driven_by_tasks(page, comparison):
+    # They are finished, so that the tasks find nothing to do.
+    entries = comparison.entries()
+    ended = dict(comparing._ended_apart(entries, 3))
+    assert ended == {entry.name: "" for entry in entries}
+    assert ray.is_initialized()
+
+
+def test_one_that_fails_is_named_and_the_others_are_kept(page, comparison):
+    # A folder of another experiment stands where the first seed's network should be trained.
+    partly = replace(comparison, name="partly", seeds=(0, 7))
+    _, _, blocked, other = partly.entries()
+    theirs = replace(blocked.config, loss=replace(blocked.config.loss, margin=0.9))
+    paths = Paths(theirs)
+    storage.write_bytes(paths.experiment("config.json"), to_json(theirs).encode())
+    storage.write_bytes(paths.experiment("checkpoints", "note"), b"learnt")
+    with pytest.raises(TrainingError) as caught:
+        comparing.compare(partly)
+    message = str(caught.value)
+    assert message.startswith("1 of 4 experiments failed")
+    assert f"{blocked.name}: " in message
+    assert "loss.margin was 0.9" in message
+    scores = pq.read_table(page.parents[1] / "partly" / "scores.parquet").to_pylist()
+    found = {(row["recipe"], row["seed"]) for row in scores}
+    assert found == {(blocked.recipe, 0), (other.recipe, 0), (other.recipe, 7)}
+    text = (page.parents[1] / "partly" / "report.html").read_text()
+    assert f"{blocked.recipe} lacks seed 7" in text
+    assert "failed" in text
+
+
+def test_what_can_never_run_is_refused_before_anything_starts(comparison, tmp_path):
+    configs = {
+        name: replace(config, root=str(tmp_path), workers=replace(config.workers, use_gpu=True))
+        for name, config in comparison.recipes.items()
+    }
+    with pytest.raises(ConfigError) as caught:
+        comparing.compare(replace(comparison, recipes=configs))
+    assert all(name in str(caught.value) for name in RECIPES)
+    assert not list(tmp_path.iterdir())

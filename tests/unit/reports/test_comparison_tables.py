@@ -1,0 +1,135 @@
+import pyarrow as pa
+
+from csn.conditions import INSTRUMENTS, MIX
+from csn.evaluation.comparison import compared_table, scored_systems
+from csn.records import SCORE_SCHEMA
+from csn.reports.comparison_tables import PRINTED_NOTICE, compared_tables, compared_text
+
+
+def score(protocol, condition, accuracy, seed, duration_s=3.0):
+    return {
+        "protocol": protocol,
+        "system": "csn",
+        "condition": condition,
+        "focus": condition,
+        "duration_s": duration_s,
+        "accuracy": accuracy,
+        "chance": 0.1,
+        "seed": seed,
+    }
+
+
+def systems_of(**rows_by_recipe):
+    tables = {
+        recipe: pa.Table.from_pylist(rows, schema=SCORE_SCHEMA)
+        for recipe, rows in rows_by_recipe.items()
+    }
+    return scored_systems(compared_table(tables.items()))
+
+
+def both():
+    joint = [
+        score(protocol, name, 0.5 + 0.02 * seed, seed, seconds)
+        for protocol in ("music_id", "pseudo_mix_id")
+        for name in INSTRUMENTS
+        for seed in (0, 1)
+        for seconds in (3.0, 10.0)
+    ]
+    alone = [
+        score("music_id", name, 0.9 + 0.02 * seed, seed)
+        for name in (*INSTRUMENTS, MIX)
+        for seed in (0, 1)
+    ]
+    return systems_of(joint=joint, alone=alone)
+
+
+def rows_of(table, kind):
+    return {row.label: row.cells for row in table.rows if row.kind == kind}
+
+
+def test_tables_are_the_papers_in_their_order():
+    titles = [table.title.split(",")[0] for table in compared_tables(both(), ["alone"])]
+    assert titles == [
+        "[H22] Table 1: P1",
+        "[H24] Table 1: P1",
+        "[H24] Table 1: P1",
+        "[H24] Table 2: P2",
+        "[H24] Table 2: P2",
+    ]
+
+
+def test_individual_networks_have_their_variance_beside_the_printed_one():
+    table = compared_tables(both(), ["alone"])[0]
+    # Two seeds 0.02 apart: the variance is 0.02 ** 2 / 2.
+    assert rows_of(table, "ours") == {"alone": ("91.0 (2.0e-4)",) * 6}
+    printed = rows_of(table, "printed")["[H22] one network an instrument"]
+    assert printed[0] == "93.2 (2.8e-4)"
+    assert printed[-1] == "\N{EN DASH}"
+
+
+def test_mix_has_a_column_of_its_own_after_the_mean():
+    table = compared_tables(both(), ["alone"])[1]
+    assert table.columns == (*INSTRUMENTS, "mean", "mix")
+    ours = rows_of(table, "ours")
+    assert ours["joint"] == (*("51.0 \N{PLUS-MINUS SIGN} 1.4",) * 6, "\N{EN DASH}")
+    assert ours["alone"][-1] == "91.0 \N{PLUS-MINUS SIGN} 1.4"
+    assert rows_of(table, "chance") == {"chance": ("10.0",) * 7}
+
+
+def test_individual_networks_have_no_row_in_p2():
+    table = compared_tables(both(), ["alone"])[-1]
+    assert set(rows_of(table, "ours")) == {"joint"}
+    printed = rows_of(table, "printed")
+    assert printed["[H24] the same, 1,200 tracks"] == (
+        "85.5",
+        "37.1",
+        "31.3",
+        "44.7",
+        "74.7",
+        "54.7",
+    )
+
+
+def test_mean_over_fewer_instruments_says_over_how_many():
+    rows = [score("music_id", name, 0.5, 0) for name in INSTRUMENTS[:3]]
+    (table,) = compared_tables(systems_of(some=rows))
+    assert rows_of(table, "ours")["some"][5] == "50.0 (3)"
+
+
+def test_criteria_stand_beside_those_of_the_paper():
+    values = {"pearson": 0.2, "spearman": 0.3}
+    criteria = [
+        {
+            "recipe": "alone",
+            "kind": kind,
+            "a": "drums",
+            "b": "mix",
+            "rank": None,
+            "value": v + seed,
+        }
+        for kind, v in values.items()
+        for seed in (0, 0.1)
+    ]
+    criteria += [
+        {"recipe": "alone", "kind": "reciprocal_rank", "a": "bass", "b": "mix", "rank": rank}
+        | {"value": 1 / rank}
+        for rank in (1, 2, 3)
+    ]
+    pearson, spearman, ranks = compared_tables([], criteria=criteria)
+    assert rows_of(pearson, "ours") == {"alone, mix": ("0.25", *["\N{EN DASH}"] * 4)}
+    assert rows_of(pearson, "printed")["[H22], drums"][:2] == ("", "-0.014")
+    assert rows_of(spearman, "ours")["alone, mix"][0] == "0.35"
+    assert rows_of(ranks, "ours") == {"alone, bass": ("1.00", "0.50", "0.33")}
+    assert rows_of(ranks, "printed")["[H22], drums"] == ("0.31", "0.35", "0.22")
+
+
+def test_text_marks_what_is_printed():
+    text = compared_text(compared_tables(both(), ["alone"]))
+    assert "* [H24] CSN" in text
+    assert PRINTED_NOTICE in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_nothing_scored_gives_no_table():
+    assert compared_tables([]) == []
+    assert compared_text([]) == "no scores"
