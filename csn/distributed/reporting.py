@@ -15,6 +15,7 @@ from csn.distributed.bank import load_parts, mixes_of
 from csn.distributed.embedding import MANIFEST, read_embeddings
 from csn.distributed.ingest import read_rejects
 from csn.distributed.progress import Stages
+from csn.distributed.scoring import CRITERIA, SCORES, WARNINGS, distances_of
 from csn.distributed.systems import OURS, system_digests
 from csn.distributed.training import read_finished
 from csn.paths import Paths
@@ -53,7 +54,7 @@ def is_reported(config: ExperimentConfig) -> bool:
         return False
     if storage.read_manifest(manifest).config_digest != _results_digest(config):
         return False
-    made = [paths.experiment(name) for name in ("scores.parquet", "report.html")]
+    made = [paths.experiment(name) for name in (SCORES, CRITERIA, "report.html")]
     if read_finished(paths) is None or not all(map(storage.exists, made)):
         return False
     embedded = map(paths.embeddings, system_digests(config, paths).values())
@@ -82,14 +83,16 @@ def report_data(config: ExperimentConfig, uris: Mapping[str, str], stages: Stage
         manifest=asdict(manifest)
         | {"checkpoint_digest": trained.digest if trained else "", "root": paths.root},
         counts=counts | {"rejected files": len(rejects)},
-        scores=storage.read_table(paths.experiment("scores.parquet")),
+        scores=storage.read_table(paths.experiment(SCORES)),
         history=trained.history if trained else (),
         best_epoch=trained.best_epoch if trained else None,
         embeddings={c: _segments(table, config) for c, table in ours.items()},
+        criteria=storage.read_table(paths.experiment(CRITERIA)),
+        distances=distances_of(config, ours)[0],
         clips=_clips(config, paths),
         rejects=rejects,
         stages=stages.all(),
-        warnings=storage.read_json(paths.experiment("warnings.json")),
+        warnings=storage.read_json(paths.experiment(WARNINGS)),
     )
 
 

@@ -21,6 +21,7 @@ import jinja2
 from csn.config import ExperimentConfig
 from csn.evaluation.scores import ALL
 from csn.reports import figures, plots
+from csn.reports.criteria_plots import criteria_section
 from csn.reports.data import Clip, ReportData
 from csn.reports.inline import audio_uri, waveform_path
 from csn.reports.published import CITATIONS, PublishedRow, published_rows
@@ -114,6 +115,7 @@ def _contents(data: ReportData) -> dict[str, Any]:
         ],
         "has_whole": any(ALL in table.columns for table in tables),
         "leaks": [figures.leak_figure(m) for m in leak_matrices(data.scores, conditions)],
+        "criteria": criteria_section(data.criteria, data.distances),
         "training": figures.training_figures(data),
         "panels": panels,
         "legend": legend,

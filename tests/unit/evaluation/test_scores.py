@@ -114,6 +114,8 @@ def test_music_id_scores_each_condition_and_the_whole():
         "low": 1.0,
         "high": 1.0,
         "chance": 0.25,
+        "r_precision": 1.0,
+        "map_at_r": 1.0,
         "seed": 7,
     }
     assert found["bass", "bass", 3.0]["accuracy"] < 0.7

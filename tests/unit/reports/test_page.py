@@ -41,7 +41,7 @@ def words(html):
 def test_page_with_nothing_to_show_says_so(bare):
     html = render_page(bare)
     assert html.startswith("<!doctype html>")
-    assert html.count('class="empty"') == 2 + 7
+    assert html.count('class="empty"') == 2 + 8
     assert "://" not in html
 
 
