@@ -18,6 +18,7 @@ from typing import Any
 
 import jinja2
 
+from csn.conditions import MIX
 from csn.config import ExperimentConfig
 from csn.evaluation.scores import ALL
 from csn.reports import figures, plots
@@ -41,6 +42,7 @@ SYSTEM_NAMES = {
     SYSTEM: "CSN, this run",
     "untrained": "the network, untrained",
     "mean_mel": "mean mel spectrum",
+    "librosa_features": "hand-made features",
 }
 
 
@@ -101,6 +103,7 @@ def render_page(data: ReportData) -> str:
 
 def _contents(data: ReportData) -> dict[str, Any]:
     conditions = data.config.network.conditions
+    instruments = [condition for condition in conditions if condition != MIX]
     tables = score_tables(data.scores, conditions)
     panels, legend = figures.tsne_figures(data)
     triplets, num_left_out = _playable(data.clips)
@@ -108,13 +111,14 @@ def _contents(data: ReportData) -> dict[str, Any]:
         "data": data,
         "sentence": _sentence(data),
         "finished": _date(data.manifest.get("finished_at")),
-        "headlines": [_headline(protocol, tables, len(conditions)) for protocol in PROTOCOLS],
+        "headlines": [_headline(protocol, tables, len(instruments)) for protocol in PROTOCOLS],
         "sections": [
             ScoreSection(table, published_rows(table.protocol, table.duration_s))
             for table in tables
         ],
         "has_whole": any(ALL in table.columns for table in tables),
-        "leaks": [figures.leak_figure(m) for m in leak_matrices(data.scores, conditions)],
+        "has_mix": any(MIX in table.columns for table in tables),
+        "leaks": [figures.leak_figure(m) for m in leak_matrices(data.scores, instruments)],
         "criteria": criteria_section(data.criteria, data.distances),
         "training": figures.training_figures(data),
         "panels": panels,

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from csn.conditions import MIX
 from csn.evaluation.scores import ALL
 from csn.reports.data import Stage
 from csn.reports.score_tables import PROTOCOLS, Cell, ScoreRow, ScoreTable, score_tables
@@ -18,6 +19,7 @@ from csn.reports.score_tables import PROTOCOLS, Cell, ScoreRow, ScoreTable, scor
 MAX_WIDTH = 109
 MAX_NAME_WIDTH = 9
 MISSING = "-"
+OTHERS = {MIX: "network of the mix", ALL: "whole embedding"}
 TO = "\N{EN DASH}"
 MORE = "\N{HORIZONTAL ELLIPSIS}"
 
@@ -32,7 +34,7 @@ def score_text(scores: pa.Table) -> str:
 
 def _table_text(table: ScoreTable) -> str:
     title = PROTOCOLS.get(table.protocol, table.protocol)
-    conditions = [column for column in table.columns if column != ALL]
+    conditions = table.instruments
     lines = [["", *conditions, "mean"]]
     lines += [
         [
@@ -45,12 +47,14 @@ def _table_text(table: ScoreTable) -> str:
     chance = [_without_interval(_percent(table.chance.get(name))) for name in conditions]
     lines.append(["chance", *chance, _percent(table.mean_chance)])
     text = f"{title}, {table.duration_s:g} s segments: % right [95 % interval]\n{_aligned(lines)}"
-    whole = [
-        f"{row.system} {_cell_text(row.cells[ALL]).rstrip()}"
-        for row in table.rows
-        if ALL in row.cells
-    ]
-    return f"{text}\nwhole embedding: {', '.join(whole)}" if whole else text
+    for column in table.others:
+        scored = [
+            f"{row.system} {_cell_text(row.cells[column]).rstrip()}"
+            for row in table.rows
+            if column in row.cells
+        ]
+        text += f"\n{OTHERS[column]}: {', '.join(scored)}"
+    return text
 
 
 def _name_text(row: ScoreRow) -> str:

@@ -15,7 +15,9 @@ def test_pearson_lies_above_the_diagonal_and_spearman_below():
         row | {"kind": "spearman", "value": 0.25},
         row | {"kind": "reciprocal_rank", "value": 0.75, "rank": 1},
     ]
-    section = criteria_section(pa.Table.from_pylist(rows, schema=CRITERIA_SCHEMA), {"drums": FOUND})
+    section = criteria_section(
+        pa.Table.from_pylist(rows, schema=CRITERIA_SCHEMA), {"drums": FOUND}
+    )
     assert section.names == ("drums", "whole embedding")
     assert section.correlations["drums", "whole embedding"] == 0.5
     assert section.correlations["whole embedding", "drums"] == 0.25
