@@ -1,7 +1,8 @@
 """Score what is embedded, and write the tables of scores beside each other."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import pyarrow as pa
 
@@ -13,8 +14,10 @@ from csn.distributed.systems import OURS
 from csn.errors import ProtocolError
 from csn.evaluation.criteria import Distances
 from csn.evaluation.criteria_scores import criteria_distances, criteria_rows, criteria_table
+from csn.evaluation.presence_scores import gated_scores, presence_scores
 from csn.evaluation.questions import Scores
 from csn.evaluation.scores import music_id_scores, pseudo_mix_id_scores, score_table
+from csn.model.checkpoint import read_presence
 from csn.paths import Paths
 from csn.reports.tables import score_text
 
@@ -39,6 +42,7 @@ def score(config: ExperimentConfig, uris: Mapping[str, str], stages: Stages) -> 
             tables = read_embeddings(uri, config.network.conditions)
             _extend(found, _protocols(config, system, tables))
             if system == OURS:
+                _extend(found, _by_presence(config, tables))
                 criteria = _criteria(config, tables)
             counter.advance()
     messages = list(dict.fromkeys(found.messages + criteria.messages))
@@ -70,14 +74,37 @@ def _protocols(config: ExperimentConfig, system: str, tables: Mapping[str, pa.Ta
     protocols = {"music_id": music_id_scores}
     if not config.network.individual:
         protocols["pseudo_mix_id"] = pseudo_mix_id_scores
+    asked = {"system": system, "config": config.evaluation, "seed": config.seed}
+    return _all_of(
+        {
+            f"{protocol} of {system}": partial(scores, tables, **asked)
+            for protocol, scores in protocols.items()
+        }
+    )
+
+
+def _by_presence(config: ExperimentConfig, tables: Mapping[str, pa.Table]) -> Scores:
+    """Scores of our system by the norms that its training fitted; none where it fitted none."""
+    thresholds = read_presence(Paths(config).best_checkpoint, config.network.conditions)
+    if not thresholds:
+        return Scores([], [])
+    asked = {"system": OURS, "config": config.evaluation, "seed": config.seed}
+    protocols = ["music_id"] if config.network.individual else ["music_id", "pseudo_mix_id"]
+    gated = {
+        f"{protocol}_gated": partial(gated_scores, protocol, tables, thresholds, **asked)
+        for protocol in protocols
+    }
+    return _all_of({"presence": partial(presence_scores, tables, thresholds, **asked)} | gated)
+
+
+def _all_of(scorings: Mapping[str, Callable[[], Scores]]) -> Scores:
+    """Rows of all that can be scored; of what cannot at all, a message."""
     found = Scores([], [])
-    for protocol, scores in protocols.items():
+    for what, scores in scorings.items():
         try:
-            _extend(
-                found, scores(tables, system=system, config=config.evaluation, seed=config.seed)
-            )
+            _extend(found, scores())
         except ProtocolError as error:
-            found.messages.append(f"{protocol} of {system}: {error}")
+            found.messages.append(f"{what}: {error}")
     return found
 
 

@@ -25,6 +25,7 @@ from csn.reports import figures, plots
 from csn.reports.criteria_plots import criteria_section
 from csn.reports.data import Clip, ReportData
 from csn.reports.inline import audio_uri, waveform_path
+from csn.reports.presence_tables import presence_tables
 from csn.reports.published import CITATIONS, PublishedRow, published_rows
 from csn.reports.score_tables import (
     PROTOCOLS,
@@ -42,6 +43,7 @@ SYSTEM_NAMES = {
     SYSTEM: "CSN, this run",
     "untrained": "the network, untrained",
     "mean_mel": "mean mel spectrum",
+    "presence": "presence: does it sound?",
     "librosa_features": "hand-made features",
 }
 
@@ -118,6 +120,7 @@ def _contents(data: ReportData) -> dict[str, Any]:
         ],
         "has_whole": any(ALL in table.columns for table in tables),
         "has_mix": any(MIX in table.columns for table in tables),
+        "by_presence": [ScoreSection(table, ()) for table in presence_tables(data.scores)],
         "leaks": [figures.leak_figure(m) for m in leak_matrices(data.scores, instruments)],
         "criteria": criteria_section(data.criteria, data.distances),
         "training": figures.training_figures(data),

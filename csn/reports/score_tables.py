@@ -24,6 +24,9 @@ SYSTEM = "csn"
 SYSTEMS = (SYSTEM, "untrained", "mean_mel", "librosa_features")
 """Systems in the order of their rows; others follow by name."""
 PROTOCOLS = {"music_id": "P1, music ID", "pseudo_mix_id": "P2, pseudo-mix ID"}
+PRESENCE = "presence"
+BY_PRESENCE = (PRESENCE, *(f"{protocol}_gated" for protocol in PROTOCOLS))
+"""Protocols of `csn.reports.presence_tables`, which have no row a system."""
 OUTSIDE_MEAN = (MIX, ALL)
 """Columns beside those of the instruments."""
 
@@ -108,6 +111,7 @@ def score_tables(
         Conditions whose instruments are columns; by default those that any score names.
     """
     rows = [row for row in scores.to_pylist() if is_number(row["accuracy"])]
+    rows = [row for row in rows if row["protocol"] not in BY_PRESENCE]
     if conditions is None:
         conditions = [row[key] for row in rows for key in ("condition", "focus")]
     instruments = tuple(instrument for instrument in INSTRUMENTS if instrument in conditions)
@@ -128,15 +132,14 @@ def _score_table(
     rows = []
     for system in _in_order({score["system"] for score in scores}, SYSTEMS):
         cells = {
-            score["condition"]: _cell(score)
+            score["condition"]: cell_of(score)
             for score in scores
             if score["system"] == system
             and score["condition"] in (*instruments, *OUTSIDE_MEAN)
             and (protocol == "music_id" or score["condition"] == score["focus"])
         }
-        scored = [cells[name].accuracy for name in instruments if name in cells]
-        mean = float(np.mean(scored)) if scored else None
-        rows.append(ScoreRow(system, cells, mean, len(scored)))
+        num_in_mean = sum(name in cells for name in instruments)
+        rows.append(ScoreRow(system, cells, mean_of(cells, instruments), num_in_mean))
     rows = [row for row in rows if row.cells]
     others = [name for name in OUTSIDE_MEAN if any(name in row.cells for row in rows)]
     columns = (*instruments, *others)
@@ -156,7 +159,14 @@ def _score_table(
     )
 
 
-def _cell(score: Mapping) -> Cell:
+def mean_of(cells: Mapping[str, Cell], instruments: Sequence[str]) -> float | None:
+    """Mean accuracy of those of `instruments` that have a cell."""
+    scored = [cells[name].accuracy for name in instruments if name in cells]
+    return float(np.mean(scored)) if scored else None
+
+
+def cell_of(score: Mapping) -> Cell:
+    """Cell of a row of scores; what is missing of its interval and chance is NaN."""
     low, high, chance = (
         float(score[key]) if is_number(score[key]) else math.nan
         for key in ("low", "high", "chance")
