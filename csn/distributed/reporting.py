@@ -89,6 +89,7 @@ def report_data(config: ExperimentConfig, uris: Mapping[str, str], stages: Stage
         embeddings={c: _segments(table, config) for c, table in ours.items()},
         criteria=storage.read_table(paths.experiment(CRITERIA)),
         distances=distances_of(config, ours)[0],
+        pseudo_mixes={c: _shortest(table, config, "pseudo_mix", c) for c, table in ours.items()},
         clips=_clips(config, paths),
         rejects=rejects,
         stages=stages.all(),
@@ -98,16 +99,22 @@ def report_data(config: ExperimentConfig, uris: Mapping[str, str], stages: Stage
 
 def _segments(table: pa.Table, config: ExperimentConfig) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of the shortest segments in which the condition's part sounds, and their tracks."""
-    wanted = pc.and_(
-        pc.and_(pc.equal(table["source"], "mix"), table["sounds"]),
-        pc.and_(
-            pc.equal(table["duration_s"], min(config.evaluation.durations_s)),
-            pc.greater_equal(table["segment_index"], 0),
-        ),
-    )
-    kept = table.filter(wanted)
+    vectors, track_ids, _ = _shortest(table, config, "mix", "")
+    return vectors, track_ids
+
+
+def _shortest(
+    table: pa.Table, config: ExperimentConfig, source: str, focus: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vectors of the shortest sounding segments of one source, and the A and B of each."""
+    duration_s = min(config.evaluation.durations_s)
+    wanted = table["sounds"]
+    for name, value in (("source", source), ("focus", focus), ("duration_s", duration_s)):
+        wanted = pc.and_(wanted, pc.equal(table[name], value))
+    kept = table.filter(pc.and_(wanted, pc.greater_equal(table["segment_index"], 0)))
     vectors = np.array(kept["vector"].to_pylist(), np.float32)
-    return vectors, np.array(kept["track_id"].to_pylist())
+    names = (np.array(kept[f"{role}_track_id"].to_pylist(), str) for role in ("focus", "backing"))
+    return vectors, *names
 
 
 def _clips(config: ExperimentConfig, paths: Paths) -> list[Clip]:

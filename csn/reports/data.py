@@ -73,6 +73,10 @@ class ReportData:
     criteria: pa.Table = field(default_factory=CRITERIA_SCHEMA.empty_table)
     distances: Mapping[str, Distances] = field(default_factory=dict)
     """Between the centroids of tracks, by criterion; the mix's comes last."""
+    pseudo_mixes: Mapping[str, tuple[np.ndarray, Sequence[str], Sequence[str]]] = field(
+        default_factory=dict
+    )
+    """By focus: vectors [n, D] of segments of A_B in its own subspace, the A and the B of each."""
     clips: Sequence[Clip] = ()
     rejects: pa.Table = field(default_factory=REJECT_SCHEMA.empty_table)
     stages: Sequence[Stage] = ()

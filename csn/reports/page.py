@@ -26,6 +26,7 @@ from csn.reports.criteria_plots import criteria_section
 from csn.reports.data import Clip, ReportData
 from csn.reports.inline import audio_uri, waveform_path
 from csn.reports.presence_tables import presence_tables
+from csn.reports.pseudo_mix_plots import pseudo_mix_figures
 from csn.reports.published import CITATIONS, PublishedRow, published_rows
 from csn.reports.score_tables import (
     PROTOCOLS,
@@ -125,6 +126,7 @@ def _contents(data: ReportData) -> dict[str, Any]:
         "criteria": criteria_section(data.criteria, data.distances),
         "training": figures.training_figures(data),
         "panels": panels,
+        "pseudo_mix_panels": pseudo_mix_figures(data),
         "legend": legend,
         "triplets": triplets,
         "num_left_out": num_left_out,
