@@ -113,8 +113,11 @@ def _shortest(
         wanted = pc.and_(wanted, pc.equal(table[name], value))
     kept = table.filter(pc.and_(wanted, pc.greater_equal(table["segment_index"], 0)))
     vectors = np.array(kept["vector"].to_pylist(), np.float32)
-    names = (np.array(kept[f"{role}_track_id"].to_pylist(), str) for role in ("focus", "backing"))
-    return vectors, *names
+    return vectors, _texts(kept["focus_track_id"]), _texts(kept["backing_track_id"])
+
+
+def _texts(column: pa.ChunkedArray) -> np.ndarray:
+    return np.array(column.to_pylist(), str)
 
 
 def _clips(config: ExperimentConfig, paths: Paths) -> list[Clip]:

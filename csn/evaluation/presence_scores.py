@@ -20,7 +20,8 @@ Choices
 A gated score asks the very queries of the ungated one. A query whose own norm says that the part
 does not sound counts as wrong, so that silence cannot be had for free. Neighbours are all segments
 that are heard, whether their part sounds or not: P1 is told by the stems which of them sound, a
-search has nothing but the norm. Where fewer than `k` are heard there is no score.
+search has nothing but the norm. Where fewer than `k` are heard, all of those vote; where none is,
+the answer is wrong: a network that hears too little must not get rid of its questions.
 """
 
 from collections.abc import Mapping
@@ -107,19 +108,20 @@ def gated_recovered(
 ) -> Bool[np.ndarray, " segments"]:
     """Whether the k nearest heard vectors outside a vector's group vote for its label.
 
-    One that is not heard itself is never recovered.
-
-    Raises
-    ------
-    ProtocolError
-        If a heard vector has fewer than `k` others outside its group.
+    Where there are fewer than `k`, all of them vote. A vector that is not heard itself, or has
+    nobody to ask, is never recovered.
     """
     correct = np.zeros(len(labels), dtype=bool)
-    if heard.any():
-        _, codes = np.unique(labels[heard], return_inverse=True)
-        within = (groups[heard], groups[heard])
-        found = nearest(vectors[heard], vectors[heard], k, excluded=within)
-        correct[heard] = vote(codes[found]) == codes
+    rows = np.flatnonzero(heard)
+    _, codes = np.unique(labels[rows], return_inverse=True)
+    _, own, sizes = np.unique(groups[rows], return_inverse=True, return_counts=True)
+    voters = np.minimum(k, len(rows) - sizes[own])
+    for num_voters in np.unique(voters[voters > 0]):
+        asking = voters == num_voters
+        found = nearest(
+            vectors[rows[asking]], vectors[rows], int(num_voters), excluded=(own[asking], own)
+        )
+        correct[rows[asking]] = vote(codes[found]) == codes[asking]
     return correct
 
 

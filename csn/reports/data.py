@@ -73,7 +73,7 @@ class ReportData:
     criteria: pa.Table = field(default_factory=CRITERIA_SCHEMA.empty_table)
     distances: Mapping[str, Distances] = field(default_factory=dict)
     """Between the centroids of tracks, by criterion; the mix's comes last."""
-    pseudo_mixes: Mapping[str, tuple[np.ndarray, Sequence[str], Sequence[str]]] = field(
+    pseudo_mixes: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = field(
         default_factory=dict
     )
     """By focus: vectors [n, D] of segments of A_B in its own subspace, the A and the B of each."""

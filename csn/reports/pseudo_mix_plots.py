@@ -1,4 +1,4 @@
-"""Pseudo-mixes as points on a plane: do segments lie together by their part, or by the rest?
+"""Pseudo-mixes as points on a plane: whether they lie together by their part, or by the rest.
 
 Conventions
 -----------
@@ -11,10 +11,8 @@ Source
 [H24] Section 4.2.2, its figure of pseudo-mixes.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 from matplotlib.figure import Figure
 
 from csn.reports import plots, projection
@@ -45,18 +43,16 @@ def pseudo_mix_figures(data: ReportData) -> list[ShownFigure]:
 
 
 def version_places(
-    focus_ids: Sequence[str], backing_ids: Sequence[str]
+    focus_ids: Shaped[np.ndarray, " segments"], backing_ids: Shaped[np.ndarray, " segments"]
 ) -> Int[np.ndarray, " segments"]:
-    """Number each track's backgrounds by their names: 0 the original, others from 1 on."""
+    """Give each track's backgrounds a number, by name: 0 the original, others from 1 on."""
+    named = list(zip(focus_ids.tolist(), backing_ids.tolist(), strict=True))
     others: dict[str, list[str]] = {}
-    for focus, backing in sorted(set(zip(focus_ids, backing_ids, strict=True))):
+    for focus, backing in sorted(set(named)):
         if focus != backing:
             others.setdefault(focus, []).append(backing)
     return np.array(
-        [
-            0 if focus == backing else 1 + others[focus].index(backing)
-            for focus, backing in zip(focus_ids, backing_ids, strict=True)
-        ],
+        [0 if focus == backing else 1 + others[focus].index(backing) for focus, backing in named],
         dtype=int,
     )
 

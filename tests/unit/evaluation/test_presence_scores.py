@@ -80,10 +80,14 @@ def test_gate_is_shut_for_pseudo_mixes_that_are_not_heard():
     assert gated["num_queries"] == 5
 
 
-def test_too_few_heard_neighbours_are_no_score():
-    tables = tables_of([("a", "a", 3, True), ("b", "b", 0.1, True)])
-    with pytest.raises(ProtocolError, match="music_id_gated of drums at 3 s"):
-        gated_scores("music_id", tables, THRESHOLDS, **ASKED)
+def test_too_few_heard_neighbours_vote_all_the_same():
+    # a is alone in its group of three heard; k = 5 asks both others. Those of b ask a alone.
+    vectors, labels = np.array([[1.0], [2], [3], [9]]), np.array(list("aabb"))
+    heard = np.array([True, True, True, False])
+    found = gated_recovered(vectors, labels, np.array([0, 1, 1, 2]), heard, k=5)
+    assert found.tolist() == [True, True, False, False]
+    alone = np.array([True, False, False, False])
+    assert not gated_recovered(vectors, labels, np.arange(4), alone, k=1).any()
 
 
 def test_nothing_heard_is_nothing_right():

@@ -9,7 +9,7 @@ from csn.reports.pseudo_mix_plots import pseudo_mix_figures, pseudo_mix_panel, v
 
 
 def test_backgrounds_are_numbered_by_name_and_the_original_is_zero():
-    places = version_places(list("aaaabb"), list("cabccb"))
+    places = version_places(np.array(list("aaaabb")), np.array(list("cabccb")))
     assert places.tolist() == [2, 0, 1, 2, 1, 0]
 
 
@@ -27,8 +27,11 @@ def test_panels_are_of_those_instruments_that_have_segments():
     data = ReportData(config=recipes.demo())
     assert pseudo_mix_figures(data) == []
     vectors = np.random.default_rng(0).normal(size=(8, 3)).astype(np.float32)
-    none = (np.zeros((0, 3)), [], [])
-    mixes = {"drums": (vectors, list("aaaabbbb"), list("abcdabcd")), "bass": none}
+    none = (np.zeros((0, 3)), np.array([], str), np.array([], str))
+    mixes = {
+        "drums": (vectors, np.array(list("aaaabbbb")), np.array(list("abcdabcd"))),
+        "bass": none,
+    }
     (panel,) = pseudo_mix_figures(replace(data, pseudo_mixes=mixes))
     assert panel.caption == "drums"
     assert "8 segments of pseudo-mixes, coloured by the 2 tracks of their drums" in panel.alt
