@@ -13,7 +13,7 @@ from csn.reports.figures import ShownFigure
 from csn.reports.inline import figure_uri
 from csn.reports.plots import RULE, TINT
 
-WHOLE = "whole embedding"
+WHOLE = "whole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,15 @@ def distance_map(found: Distances, tracks: np.ndarray) -> Figure:
     places = np.searchsorted(tracks, found.ids)
     shown[np.ix_(places, places)] = found.matrix
     np.fill_diagonal(shown, np.nan)  # zero, and so dark that nothing else could be seen
-    ax.imshow(np.ma.masked_invalid(shown), cmap=TINT.reversed(), interpolation="nearest")
+    # The farthest keep some tint: white is for what is not there.
+    farthest = 1.3 * float(found.matrix.max())
+    ax.imshow(
+        np.ma.masked_invalid(shown),
+        cmap=TINT.reversed(),
+        vmin=float(np.nanmin(shown)),
+        vmax=farthest,
+        interpolation="nearest",
+    )
     ax.set(xticks=[], yticks=[])
     ax.spines[:].set_color(RULE)
     return figure

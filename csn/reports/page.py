@@ -153,9 +153,12 @@ def _sentence(data: ReportData) -> str:
         deeds.append(f"scored on the {data.config.evaluation.split} split")
     *first, last = network.conditions
     parts = f"each of {', '.join(first)} and {last}" if first else last
+    kind = "A conditional similarity network with a subspace"
+    if network.individual:
+        kind = "A network of its own, with an embedding"
     return (
-        f"A conditional similarity network with a subspace of {network.subspace_dim} dimensions "
-        f"for {parts}, on {data.config.corpus.name}{': ' if deeds else ''}{', '.join(deeds)}."
+        f"{kind} of {network.subspace_dim} dimensions for {parts}, on "
+        f"{data.config.corpus.name}{': ' if deeds else ''}{', '.join(deeds)}."
     )
 
 

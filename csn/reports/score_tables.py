@@ -80,7 +80,8 @@ class ScoreTable:
     @property
     def has_ranks(self) -> bool:
         """Whether some cell says how the neighbours are ranked."""
-        return any(c.map_at_r is not None for row in self.rows for c in row.cells.values())
+        cells = [cell for row in self.rows for cell in row.cells.values()]
+        return self.protocol == "music_id" and any(cell.map_at_r is not None for cell in cells)
 
     def row(self, system: str) -> ScoreRow | None:
         """Find the row of `system`."""

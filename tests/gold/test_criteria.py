@@ -18,6 +18,7 @@ from csn.evaluation.neighbours import recovered
 from csn.evaluation.presence import fit_threshold, presence_accuracy
 from csn.evaluation.presence_scores import gated_recovered, gated_scores, presence_scores
 from csn.evaluation.retrieval import retrieve
+from csn.evaluation.scores import music_id_scores
 from csn.records import embedding_schema
 
 approx = pytest.approx
@@ -115,6 +116,32 @@ def test_map_at_r_prefers_the_right_ones_first():
     assert (first.average_precision_at_r[0], last.average_precision_at_r[0]) == (0.5, 0.25)
 
 
+def test_r_precision_and_map_at_r_are_of_the_segments_that_p1_counts():
+    # The line of the test above; a's silent segment at 0.5 and c, silent too, take no part. Of the
+    # five that sound a0 a2 a5 have 1/2 and 1/4, b1 and b6 nothing.
+    line = [("a", 0), ("a", 2), ("a", 5), ("b", 1), ("b", 6), ("a", 0.5), ("c", 20)]
+    rows = [segment(track, index, place, index < 5) for index, (track, place) in enumerate(line)]
+    tables = {"bass": pa.Table.from_pylist(rows, schema=embedding_schema(1))}
+    config = EvaluationConfig(k=1, durations_s=(3.0,), num_resamples=20)
+    found = music_id_scores(tables, system="csn", config=config, seed=0).rows[0]
+    assert found["r_precision"] == approx(1.5 / 5)
+    assert found["map_at_r"] == approx(0.75 / 5)
+
+
+def segment(track, index, place, sounds):
+    return {
+        "track_id": track,
+        "segment_index": index,
+        "duration_s": 3.0,
+        "source": "mix",
+        "focus": "",
+        "focus_track_id": track,
+        "backing_track_id": track,
+        "sounds": sounds,
+        "vector": [float(place)],
+    }
+
+
 def test_presence_gate_leaves_out_what_is_not_heard():
     # On a line: a 5, b 6 (not heard), a 8, b 12, b 13. k = 1, each its own group.
     # Ungated a5 -> b6, wrong. Gated a5 -> a8, a8 -> a5, b12 -> b13, b13 -> b12; b6 asks nobody.
@@ -130,20 +157,8 @@ def test_presence_gate_lets_in_what_is_heard_by_mistake():
     # The silent b at 5.1 is heard: it is a5's nearest, and the answer is wrong. The queries are
     # those that sound: a5 wrong, a6 -> a5.1b wrong, b20 -> b21, b21 -> b20: 2 of 4.
     places = [("a", 5.0, True), ("a", 6.0, True), ("b", 5.1, False), ("b", 20, True)]
-    rows = [
-        {
-            "track_id": track,
-            "segment_index": index,
-            "duration_s": 3.0,
-            "source": "mix",
-            "focus": "",
-            "focus_track_id": track,
-            "backing_track_id": track,
-            "sounds": sounds,
-            "vector": [float(place)],
-        }
-        for index, (track, place, sounds) in enumerate([*places, ("b", 21, True)])
-    ]
+    places.append(("b", 21, True))
+    rows = [segment(a, index, place, sounds) for index, (a, place, sounds) in enumerate(places)]
     tables = {"bass": pa.Table.from_pylist(rows, schema=embedding_schema(1))}
     config = EvaluationConfig(k=1, durations_s=(3.0,), num_resamples=20)
     asked = {"system": "csn", "config": config, "seed": 0}

@@ -18,11 +18,11 @@ def test_pearson_lies_above_the_diagonal_and_spearman_below():
     section = criteria_section(
         pa.Table.from_pylist(rows, schema=CRITERIA_SCHEMA), {"drums": FOUND}
     )
-    assert section.names == ("drums", "whole embedding")
-    assert section.correlations["drums", "whole embedding"] == 0.5
-    assert section.correlations["whole embedding", "drums"] == 0.25
+    assert section.names == ("drums", "whole")
+    assert section.correlations["drums", "whole"] == 0.5
+    assert section.correlations["whole", "drums"] == 0.25
     assert section.ranks == {"drums": {1: 0.75}}
-    assert (section.mix, section.num_tracks) == ("whole embedding", (4, 4))
+    assert (section.mix, section.num_tracks) == ("whole", (4, 4))
     assert [panel.caption for panel in section.panels] == ["drums"]
 
 
