@@ -178,5 +178,5 @@ def test_presence_is_a_norm_a_condition_and_may_be_missing(tmp_path):
 )
 def test_presence_of_something_else_is_refused(tmp_path, text):
     (tmp_path / "presence.json").write_text(text)
-    with pytest.raises(StorageError, match="presence.json holds .* expected a norm for each of"):
+    with pytest.raises(StorageError, match=r"presence\.json holds .* expected a norm for each of"):
         checkpoint.read_presence(str(tmp_path), ("drums", "bass"))
