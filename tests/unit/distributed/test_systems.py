@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from csn import recipes
-from csn.config import EvaluationConfig
+from csn.config import EvaluationConfig, from_json, to_json
 from csn.distributed.systems import build_system, condition_dims
 from csn.errors import ConfigError
 from csn.model.librosa_features import LibrosaFeatures
@@ -26,6 +26,7 @@ def test_a_baseline_without_subspaces_is_read_whole_by_every_condition(system, m
 def test_hand_made_features_are_asked_for_by_name():
     assert EvaluationConfig().baselines == ("untrained", "mean_mel")
     asked = EvaluationConfig(baselines=("librosa_features",))
-    assert replace(CONFIG, evaluation=asked).evaluation.baselines == ("librosa_features",)
+    config = replace(CONFIG, evaluation=asked)
+    assert from_json(to_json(config)) == config
     with pytest.raises(ConfigError, match="baselines"):
-        EvaluationConfig(baselines=("openl3",))
+        from_json(to_json(config).replace("librosa_features", "openl3"))

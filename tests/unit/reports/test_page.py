@@ -8,7 +8,8 @@ import pytest
 
 from csn import recipes
 from csn.conditions import INSTRUMENTS
-from csn.records import REJECT_SCHEMA
+from csn.evaluation.criteria import Distances
+from csn.records import CRITERIA_SCHEMA, REJECT_SCHEMA
 from csn.reports.data import Clip, ReportData, Stage
 from csn.reports.page import render_page
 
