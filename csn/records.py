@@ -215,11 +215,28 @@ SCORE_SCHEMA = pa.schema(
         pa.field("low", pa.float64()),
         pa.field("high", pa.float64()),
         pa.field("chance", pa.float64()),
+        pa.field("r_precision", pa.float64()),
+        pa.field("map_at_r", pa.float64()),
         pa.field("seed", pa.int64()),
     ]
 )
 """A row a score. `condition` is the subspace asked (``all``: the whole embedding), `focus` the
-instrument whose track is the right answer; they differ only in the leak matrix."""
+instrument whose track is the right answer; they differ only in the leak matrix. `r_precision` and
+`map_at_r` are of P1 alone; `k` is null where nothing votes."""
+
+CRITERIA_SCHEMA = pa.schema(
+    [
+        pa.field("kind", pa.string()),
+        pa.field("a", pa.string()),
+        pa.field("b", pa.string()),
+        pa.field("rank", pa.int32()),
+        pa.field("value", pa.float64()),
+        pa.field("seed", pa.int64()),
+        pa.field("num_tracks", pa.int64()),
+    ]
+)
+"""How alike the criteria `a` and `b` are: ``pearson``, ``spearman``, or the ``reciprocal_rank`` by
+`b` of the `rank`-th neighbour by `a`."""
 
 
 def embedding_schema(dim: int) -> pa.Schema:

@@ -26,7 +26,10 @@ class EvaluationConfig(Strict):
     """Tracks that keep a smaller share of their segments without silence are left out."""
     num_resamples: int = 1000
     """Resamples of the track ids for the 95 % interval."""
-    baselines: tuple[Literal["untrained", "mean_mel"], ...] = ("untrained", "mean_mel")
+    baselines: tuple[Literal["untrained", "mean_mel", "librosa_features"], ...] = (
+        "untrained",
+        "mean_mel",
+    )
     """Systems scored beside ours, on the same mixes."""
 
     def __post_init__(self) -> None:

@@ -14,15 +14,14 @@ from csn import storage
 from csn.config import ExperimentConfig, from_json, to_json
 from csn.distributed import cluster, ingest
 from csn.distributed.compatibility import check_start
-from csn.distributed.embedding import MANIFEST, embed, evaluation_mixes, read_embeddings
+from csn.distributed.embedding import MANIFEST, embed, evaluation_mixes
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported, write_report
+from csn.distributed.scoring import score
 from csn.distributed.systems import OURS, system_digests
 from csn.distributed.training import fit
-from csn.errors import ConfigError, ProtocolError, StorageError
-from csn.evaluation.scores import music_id_scores, pseudo_mix_id_scores, score_table
+from csn.errors import ConfigError, StorageError
 from csn.paths import Paths
-from csn.reports.tables import score_text
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ def train(config: ExperimentConfig) -> str:
         evaluation_mixes(config, tracks)  # now, and not when hours of training are over
         fit(config, tracks, stages)
         uris = embed(config, tracks, stages)
-        _score(config, uris, stages)
+        score(config, uris, stages)
         return write_report(config, uris, stages)
 
 
@@ -73,7 +72,7 @@ def evaluate(config: ExperimentConfig) -> str:
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         uris = embed(config, _prepared(config, stages), stages)
-        _score(config, uris, stages)
+        score(config, uris, stages)
         return write_report(config, uris, stages)
 
 
@@ -130,34 +129,3 @@ def _difference(config: ExperimentConfig, uri: str) -> str:
     found = "; ".join(f"{n} was {before.get(n)}, now {now[n]}" for n in changed[:3])
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     return f" is of another experiment ({found}{more})"
-
-
-def _score(config: ExperimentConfig, uris: dict[str, str], stages: Stages) -> None:
-    paths = Paths(config)
-    rows, messages = [], []
-    protocols = {"music_id": music_id_scores}
-    if not config.network.individual:
-        protocols["pseudo_mix_id"] = pseudo_mix_id_scores
-    with stages.stage("evaluate", len(uris) * len(protocols), "score tables") as counter:
-        for system, uri in uris.items():
-            tables = read_embeddings(uri, config.network.conditions)
-            for protocol, scores in protocols.items():
-                try:
-                    scored = scores(
-                        tables, system=system, config=config.evaluation, seed=config.seed
-                    )
-                except ProtocolError as error:
-                    messages.append(f"{protocol} of {system}: {error}")
-                else:
-                    rows += scored.rows
-                    messages += scored.messages
-                counter.advance()
-    if not rows:
-        raise ProtocolError("; ".join(messages))
-    for message in dict.fromkeys(messages):
-        log.warning("%s", message)
-    table = score_table(rows)
-    storage.write_table(paths.experiment("scores.parquet"), table)
-    storage.write_json(paths.experiment("warnings.json"), list(dict.fromkeys(messages)))
-    for line in score_text(table).splitlines():
-        log.info("%s", line)

@@ -15,6 +15,7 @@ from csn.distributed.bank import load_parts, mixes_of
 from csn.distributed.embedding import MANIFEST, read_embeddings
 from csn.distributed.ingest import read_rejects
 from csn.distributed.progress import Stages
+from csn.distributed.scoring import CRITERIA, SCORES, WARNINGS, distances_of
 from csn.distributed.systems import OURS, system_digests
 from csn.distributed.training import read_finished
 from csn.paths import Paths
@@ -53,7 +54,7 @@ def is_reported(config: ExperimentConfig) -> bool:
         return False
     if storage.read_manifest(manifest).config_digest != _results_digest(config):
         return False
-    made = [paths.experiment(name) for name in ("scores.parquet", "report.html")]
+    made = [paths.experiment(name) for name in (SCORES, CRITERIA, "report.html")]
     if read_finished(paths) is None or not all(map(storage.exists, made)):
         return False
     embedded = map(paths.embeddings, system_digests(config, paths).values())
@@ -82,29 +83,41 @@ def report_data(config: ExperimentConfig, uris: Mapping[str, str], stages: Stage
         manifest=asdict(manifest)
         | {"checkpoint_digest": trained.digest if trained else "", "root": paths.root},
         counts=counts | {"rejected files": len(rejects)},
-        scores=storage.read_table(paths.experiment("scores.parquet")),
+        scores=storage.read_table(paths.experiment(SCORES)),
         history=trained.history if trained else (),
         best_epoch=trained.best_epoch if trained else None,
         embeddings={c: _segments(table, config) for c, table in ours.items()},
+        criteria=storage.read_table(paths.experiment(CRITERIA)),
+        distances=distances_of(config, ours)[0],
+        pseudo_mixes={c: _shortest(table, config, "pseudo_mix", c) for c, table in ours.items()},
         clips=_clips(config, paths),
         rejects=rejects,
         stages=stages.all(),
-        warnings=storage.read_json(paths.experiment("warnings.json")),
+        warnings=storage.read_json(paths.experiment(WARNINGS)),
     )
 
 
 def _segments(table: pa.Table, config: ExperimentConfig) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of the shortest segments in which the condition's part sounds, and their tracks."""
-    wanted = pc.and_(
-        pc.and_(pc.equal(table["source"], "mix"), table["sounds"]),
-        pc.and_(
-            pc.equal(table["duration_s"], min(config.evaluation.durations_s)),
-            pc.greater_equal(table["segment_index"], 0),
-        ),
-    )
-    kept = table.filter(wanted)
+    vectors, track_ids, _ = _shortest(table, config, "mix", "")
+    return vectors, track_ids
+
+
+def _shortest(
+    table: pa.Table, config: ExperimentConfig, source: str, focus: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vectors of the shortest sounding segments of one source, and the A and B of each."""
+    duration_s = min(config.evaluation.durations_s)
+    wanted = table["sounds"]
+    for name, value in (("source", source), ("focus", focus), ("duration_s", duration_s)):
+        wanted = pc.and_(wanted, pc.equal(table[name], value))
+    kept = table.filter(pc.and_(wanted, pc.greater_equal(table["segment_index"], 0)))
     vectors = np.array(kept["vector"].to_pylist(), np.float32)
-    return vectors, np.array(kept["track_id"].to_pylist())
+    return vectors, _texts(kept["focus_track_id"]), _texts(kept["backing_track_id"])
+
+
+def _texts(column: pa.ChunkedArray) -> np.ndarray:
+    return np.array(column.to_pylist(), str)
 
 
 def _clips(config: ExperimentConfig, paths: Paths) -> list[Clip]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from importlib.metadata import version
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from csn.conditions import MIX
 from csn.config import ExperimentConfig
 from csn.distributed.compatibility import check_hears, check_layout
 from csn.model import checkpoint
+from csn.model.librosa_features import LibrosaFeatures
 from csn.model.network import IndividualNetworks, build_mean_mel, build_network
 from csn.paths import Paths
 
@@ -26,6 +28,9 @@ def system_digests(config: ExperimentConfig, paths: Paths) -> dict[str, str]:
     digests = {
         "untrained": storage.digest(["untrained", heard, asdict(config.network), config.seed]),
         "mean_mel": storage.digest(["mean_mel", heard]),
+        "librosa_features": storage.digest(
+            ["librosa_features", version("librosa"), config.audio.sample_rate_hz]
+        ),
     }
     return {OURS: loaded.digest} | {name: digests[name] for name in config.evaluation.baselines}
 
@@ -37,13 +42,15 @@ def build_system(system: str, config: ExperimentConfig, paths: Paths) -> nn.Modu
     if system == "untrained":
         torch.manual_seed(config.seed)
         return build_network(config).eval()
+    if system == "librosa_features":
+        return LibrosaFeatures(config.audio.sample_rate_hz)
     return build_mean_mel(config).eval()
 
 
 def condition_dims(config: ExperimentConfig, system: str) -> dict[str, slice]:
     """Dimensions that each condition reads; without subspaces, all of them."""
     layout = config.network.layout
-    if system == "mean_mel":
+    if system in ("mean_mel", "librosa_features"):
         return dict.fromkeys(layout.conditions, slice(None))
     return {condition: layout.dims(condition) for condition in layout.conditions}
 

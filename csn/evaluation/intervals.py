@@ -104,3 +104,39 @@ def bootstrap_over_ids(
     accuracies = rights[draws].sum(axis=1) / totals[draws].sum(axis=1)
     low, high = (float(bound) for bound in np.quantile(accuracies, (0.025, 0.975)))
     return Interval(float(correct.mean()), (high - low) / 2, low, high)
+
+
+def bootstrap_balanced(
+    correct: Bool[np.ndarray, " answers"],
+    sounds: Bool[np.ndarray, " answers"],
+    ids: Shaped[np.ndarray, " answers"],
+    *,
+    num_resamples: int,
+    seed: int | Sequence[int],
+) -> tuple[float, float]:
+    """Bounds of a balanced accuracy: the mean of its rates where `sounds` and where not.
+
+    Ids are resampled as in `bootstrap_over_ids`. A draw of tracks that all sound throughout, or
+    never, has no balanced accuracy and is left out.
+
+    Raises
+    ------
+    ProtocolError
+        If there are fewer than two ids, or no draw has both kinds.
+    """
+    names, codes = np.unique(ids, return_inverse=True)
+    draws = np.random.default_rng(seed).integers(len(names), size=(num_resamples, len(names)))
+    rates = []
+    for kind in (sounds, ~sounds):
+        totals = np.bincount(codes, weights=kind)[draws].sum(axis=1)
+        rights = np.bincount(codes, weights=kind & correct)[draws].sum(axis=1)
+        rates.append(np.divide(rights, totals, out=np.full(len(draws), np.nan), where=totals > 0))
+    balanced = np.mean(rates, axis=0)
+    balanced = balanced[np.isfinite(balanced)]
+    if len(names) < 2 or not len(balanced):
+        raise ProtocolError(
+            f"{len(names)} track(s) found, {len(balanced)} draws of them with sounding and silent "
+            "segments; at least 2 and 1 needed (use more tracks)"
+        )
+    low, high = np.quantile(balanced, (0.025, 0.975))
+    return float(low), float(high)

@@ -9,7 +9,8 @@ change it.
 """
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import torch
@@ -25,6 +26,8 @@ from csn.model.network import Network, build_network
 
 _WEIGHTS = "model.safetensors"
 _CONFIG = "config.json"
+PRESENCE = "presence.json"
+"""Beside the two files where training fitted thresholds of presence; no part of the digest."""
 
 
 class Checkpoint(NamedTuple):
@@ -80,6 +83,30 @@ def load(folder_uri: str) -> Checkpoint:
     _check_weights(weights_uri, found=state, expected=network.state_dict())
     network.load_state_dict(state)
     return Checkpoint(network.eval(), config, _digest(data, config))
+
+
+def read_presence(folder_uri: str, conditions: Collection[str]) -> dict[str, float]:
+    """Norm from which on each condition is said to sound; empty where nothing was fitted.
+
+    Raises
+    ------
+    StorageError
+        The file holds something else.
+    """
+    uri = storage.join(folder_uri, PRESENCE)
+    if not storage.exists(uri):
+        return {}
+    found = storage.read_json(uri)
+    named = isinstance(found, dict) and set(found) <= set(conditions)
+    if not named or not all(
+        isinstance(norm, float | int) and not isinstance(norm, bool) and math.isfinite(norm)
+        for norm in found.values()
+    ):
+        raise StorageError(
+            f"{uri} holds {str(found)[:80]}, expected a norm for each of some of "
+            f"{', '.join(conditions)} (was it written by another version, or by hand?)"
+        )
+    return {condition: float(found[condition]) for condition in conditions if condition in found}
 
 
 def _read_config(uri: str) -> ExperimentConfig:

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from csn.config import ExperimentConfig
-from csn.records import REJECT_SCHEMA, SCORE_SCHEMA
+from csn.evaluation.criteria import Distances
+from csn.records import CRITERIA_SCHEMA, REJECT_SCHEMA, SCORE_SCHEMA
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,13 @@ class ReportData:
         default_factory=dict
     )
     """By condition: vectors [n, D] of segments and the track of each."""
+    criteria: pa.Table = field(default_factory=CRITERIA_SCHEMA.empty_table)
+    distances: Mapping[str, Distances] = field(default_factory=dict)
+    """Between the centroids of tracks, by criterion; the mix's comes last."""
+    pseudo_mixes: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = field(
+        default_factory=dict
+    )
+    """By focus: vectors [n, D] of segments of A_B in its own subspace, the A and the B of each."""
     clips: Sequence[Clip] = ()
     rejects: pa.Table = field(default_factory=REJECT_SCHEMA.empty_table)
     stages: Sequence[Stage] = ()

@@ -18,11 +18,15 @@ from typing import Any
 
 import jinja2
 
+from csn.conditions import MIX
 from csn.config import ExperimentConfig
 from csn.evaluation.scores import ALL
 from csn.reports import figures, plots
+from csn.reports.criteria_plots import criteria_section
 from csn.reports.data import Clip, ReportData
 from csn.reports.inline import audio_uri, waveform_path
+from csn.reports.presence_tables import presence_tables
+from csn.reports.pseudo_mix_plots import pseudo_mix_figures
 from csn.reports.published import CITATIONS, PublishedRow, published_rows
 from csn.reports.score_tables import (
     PROTOCOLS,
@@ -40,6 +44,8 @@ SYSTEM_NAMES = {
     SYSTEM: "CSN, this run",
     "untrained": "the network, untrained",
     "mean_mel": "mean mel spectrum",
+    "presence": "presence: does it sound?",
+    "librosa_features": "hand-made features",
 }
 
 
@@ -100,6 +106,7 @@ def render_page(data: ReportData) -> str:
 
 def _contents(data: ReportData) -> dict[str, Any]:
     conditions = data.config.network.conditions
+    instruments = [condition for condition in conditions if condition != MIX]
     tables = score_tables(data.scores, conditions)
     panels, legend = figures.tsne_figures(data)
     triplets, num_left_out = _playable(data.clips)
@@ -107,15 +114,19 @@ def _contents(data: ReportData) -> dict[str, Any]:
         "data": data,
         "sentence": _sentence(data),
         "finished": _date(data.manifest.get("finished_at")),
-        "headlines": [_headline(protocol, tables, len(conditions)) for protocol in PROTOCOLS],
+        "headlines": [_headline(protocol, tables, len(instruments)) for protocol in PROTOCOLS],
         "sections": [
             ScoreSection(table, published_rows(table.protocol, table.duration_s))
             for table in tables
         ],
         "has_whole": any(ALL in table.columns for table in tables),
-        "leaks": [figures.leak_figure(m) for m in leak_matrices(data.scores, conditions)],
+        "has_mix": any(MIX in table.columns for table in tables),
+        "by_presence": [ScoreSection(table, ()) for table in presence_tables(data.scores)],
+        "leaks": [figures.leak_figure(m) for m in leak_matrices(data.scores, instruments)],
+        "criteria": criteria_section(data.criteria, data.distances),
         "training": figures.training_figures(data),
         "panels": panels,
+        "pseudo_mix_panels": pseudo_mix_figures(data),
         "legend": legend,
         "triplets": triplets,
         "num_left_out": num_left_out,
@@ -142,9 +153,12 @@ def _sentence(data: ReportData) -> str:
         deeds.append(f"scored on the {data.config.evaluation.split} split")
     *first, last = network.conditions
     parts = f"each of {', '.join(first)} and {last}" if first else last
+    kind = "A conditional similarity network with a subspace"
+    if network.individual:
+        kind = "A network of its own, with an embedding"
     return (
-        f"A conditional similarity network with a subspace of {network.subspace_dim} dimensions "
-        f"for {parts}, on {data.config.corpus.name}{': ' if deeds else ''}{', '.join(deeds)}."
+        f"{kind} of {network.subspace_dim} dimensions for {parts}, on "
+        f"{data.config.corpus.name}{': ' if deeds else ''}{', '.join(deeds)}."
     )
 
 

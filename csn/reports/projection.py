@@ -25,6 +25,8 @@ class Points:
 
     positions: Float[np.ndarray, "points 2"]
     track_places: np.ndarray
+    rows: np.ndarray
+    """Which of the vectors given they are."""
 
 
 def choose_tracks(
@@ -60,7 +62,7 @@ def project(
     ]
     chosen = np.concatenate([*rows, np.zeros(0, dtype=int)])
     if len(chosen) < 4 or not np.ptp(vectors[chosen], axis=0).any():
-        return Points(np.zeros((0, 2)), np.zeros(0, dtype=int))
+        return Points(np.zeros((0, 2)), np.zeros(0, dtype=int), np.zeros(0, dtype=int))
     tsne = TSNE(
         perplexity=min(30.0, (len(chosen) - 1) / 3),
         init="pca" if vectors.shape[1] > 1 else "random",
@@ -71,4 +73,4 @@ def project(
     # work where the cores are shared.
     with threadpool_limits(1):
         positions = tsne.fit_transform(np.asarray(vectors[chosen], dtype=np.float64))
-    return Points(np.asarray(positions), place_of_row[chosen])
+    return Points(np.asarray(positions), place_of_row[chosen], chosen)

@@ -3,8 +3,8 @@
 Conventions
 -----------
 Accuracies are shares in 0..1. A cell that was not scored is absent from its row, never a zero. In
-P2 a cell asks the subspace of the instrument whose track is the right answer. The column `ALL`
-asks the whole embedding; it is no part of the mean.
+P2 a cell asks the subspace of the instrument whose track is the right answer. The column `MIX`
+asks the network that hears all parts, `ALL` the whole embedding; neither is part of a mean.
 """
 
 import math
@@ -16,24 +16,31 @@ from typing import TypeGuard
 import numpy as np
 import pyarrow as pa
 
-from csn.conditions import INSTRUMENTS
+from csn.conditions import INSTRUMENTS, MIX
 from csn.evaluation.scores import ALL
 
 SYSTEM = "csn"
 """Name under which the network of the run itself is scored."""
-SYSTEMS = (SYSTEM, "untrained", "mean_mel")
+SYSTEMS = (SYSTEM, "untrained", "mean_mel", "librosa_features")
 """Systems in the order of their rows; others follow by name."""
 PROTOCOLS = {"music_id": "P1, music ID", "pseudo_mix_id": "P2, pseudo-mix ID"}
+PRESENCE = "presence"
+BY_PRESENCE = (PRESENCE, *(f"{protocol}_gated" for protocol in PROTOCOLS))
+"""Protocols of `csn.reports.presence_tables`, which have no row a system."""
+OUTSIDE_MEAN = (MIX, ALL)
+"""Columns beside those of the instruments."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One score and its 95 % interval."""
+    """One score and its 95 % interval; for P1 also how the neighbours are ranked."""
 
     accuracy: float
     low: float
     high: float
     chance: float
+    r_precision: float | None = None
+    map_at_r: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,22 @@ class ScoreTable:
     best: Mapping[str, float]
     """Highest accuracy of a column, where several systems have one."""
     best_mean: float | None
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Columns over which a row's mean goes."""
+        return tuple(column for column in self.columns if column not in OUTSIDE_MEAN)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Columns of `OUTSIDE_MEAN` that some row has."""
+        return tuple(column for column in self.columns if column in OUTSIDE_MEAN)
+
+    @property
+    def has_ranks(self) -> bool:
+        """Whether some cell says how the neighbours are ranked."""
+        cells = [cell for row in self.rows for cell in row.cells.values()]
+        return self.protocol == "music_id" and any(cell.map_at_r is not None for cell in cells)
 
     def row(self, system: str) -> ScoreRow | None:
         """Find the row of `system`."""
@@ -86,44 +109,44 @@ def score_tables(
     scores : pa.Table
         Scores of any systems; rows without an accuracy are skipped.
     conditions : sequence of str, optional
-        The instruments' columns; by default those that any score names.
+        Conditions whose instruments are columns; by default those that any score names.
     """
     rows = [row for row in scores.to_pylist() if is_number(row["accuracy"])]
+    rows = [row for row in rows if row["protocol"] not in BY_PRESENCE]
     if conditions is None:
-        named = {row[key] for row in rows for key in ("condition", "focus")}
-        conditions = [instrument for instrument in INSTRUMENTS if instrument in named]
+        conditions = [row[key] for row in rows for key in ("condition", "focus")]
+    instruments = tuple(instrument for instrument in INSTRUMENTS if instrument in conditions)
     protocols = _in_order({row["protocol"] for row in rows}, PROTOCOLS)
     tables = []
     for protocol in protocols:
         of_protocol = [row for row in rows if row["protocol"] == protocol]
         for duration_s in sorted({row["duration_s"] for row in of_protocol}):
             alike = [row for row in of_protocol if row["duration_s"] == duration_s]
-            tables.append(_score_table(protocol, duration_s, tuple(conditions), alike))
+            tables.append(_score_table(protocol, duration_s, instruments, alike))
     return tuple(table for table in tables if table.rows)
 
 
 def _score_table(
-    protocol: str, duration_s: float, conditions: tuple[str, ...], scores: list[dict]
+    protocol: str, duration_s: float, instruments: tuple[str, ...], scores: list[dict]
 ) -> ScoreTable:
     """Arrange scores of one protocol and length; the leak matrix's other pairs are left out."""
     rows = []
     for system in _in_order({score["system"] for score in scores}, SYSTEMS):
         cells = {
-            score["condition"]: _cell(score)
+            score["condition"]: cell_of(score)
             for score in scores
             if score["system"] == system
-            and score["condition"] in (*conditions, ALL)
+            and score["condition"] in (*instruments, *OUTSIDE_MEAN)
             and (protocol == "music_id" or score["condition"] == score["focus"])
         }
-        scored = [cells[name].accuracy for name in conditions if name in cells]
-        mean = float(np.mean(scored)) if scored else None
-        rows.append(ScoreRow(system, cells, mean, len(scored)))
+        num_in_mean = sum(name in cells for name in instruments)
+        rows.append(ScoreRow(system, cells, mean_of(cells, instruments), num_in_mean))
     rows = [row for row in rows if row.cells]
-    has_all = any(ALL in row.cells for row in rows)
-    columns = (*conditions, ALL) if has_all else conditions
+    others = [name for name in OUTSIDE_MEAN if any(name in row.cells for row in rows)]
+    columns = (*instruments, *others)
     by_column = {name: [row.cells[name] for row in rows if name in row.cells] for name in columns}
     chance = {name: cells[0].chance for name, cells in by_column.items() if cells}
-    chances = [chance[name] for name in conditions if is_number(chance.get(name))]
+    chances = [chance[name] for name in instruments if is_number(chance.get(name))]
     best = {name: _highest([cell.accuracy for cell in cells]) for name, cells in by_column.items()}
     return ScoreTable(
         protocol=protocol,
@@ -133,16 +156,24 @@ def _score_table(
         chance=chance,
         mean_chance=float(np.mean(chances)) if chances else None,
         best={name: value for name, value in best.items() if value is not None},
-        best_mean=_highest([row.mean for row in rows if row.num_in_mean == len(conditions)]),
+        best_mean=_highest([row.mean for row in rows if row.num_in_mean == len(instruments)]),
     )
 
 
-def _cell(score: Mapping) -> Cell:
+def mean_of(cells: Mapping[str, Cell], instruments: Sequence[str]) -> float | None:
+    """Mean accuracy of those of `instruments` that have a cell."""
+    scored = [cells[name].accuracy for name in instruments if name in cells]
+    return float(np.mean(scored)) if scored else None
+
+
+def cell_of(score: Mapping) -> Cell:
+    """Cell of a row of scores; what is missing of its interval and chance is NaN."""
     low, high, chance = (
         float(score[key]) if is_number(score[key]) else math.nan
         for key in ("low", "high", "chance")
     )
-    return Cell(float(score["accuracy"]), low, high, chance)
+    ranks = (score["r_precision"], score["map_at_r"])
+    return Cell(float(score["accuracy"]), low, high, chance, *ranks)
 
 
 def _highest(values: Sequence[float | None]) -> float | None:

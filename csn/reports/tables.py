@@ -11,28 +11,32 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from csn.conditions import MIX
 from csn.evaluation.scores import ALL
 from csn.reports.data import Stage
-from csn.reports.score_tables import PROTOCOLS, Cell, ScoreRow, ScoreTable, score_tables
+from csn.reports.presence_tables import presence_tables
+from csn.reports.score_tables import PRESENCE, PROTOCOLS, Cell, ScoreRow, ScoreTable, score_tables
 
 MAX_WIDTH = 109
 MAX_NAME_WIDTH = 9
 MISSING = "-"
+TITLES = PROTOCOLS | {PRESENCE: "Presence, and neighbours gated by it"}
+OTHERS = {MIX: "network of the mix", ALL: "whole embedding"}
 TO = "\N{EN DASH}"
 MORE = "\N{HORIZONTAL ELLIPSIS}"
 
 
 def score_text(scores: pa.Table) -> str:
     """`scores` (`SCORE_SCHEMA`) as text for a terminal, at most 109 columns wide."""
-    tables = score_tables(scores)
+    tables = score_tables(scores) + presence_tables(scores)
     if not tables:
         return "no scores"
     return "\n\n".join(_table_text(table) for table in tables)
 
 
 def _table_text(table: ScoreTable) -> str:
-    title = PROTOCOLS.get(table.protocol, table.protocol)
-    conditions = [column for column in table.columns if column != ALL]
+    title = TITLES.get(table.protocol, table.protocol)
+    conditions = table.instruments
     lines = [["", *conditions, "mean"]]
     lines += [
         [
@@ -43,14 +47,17 @@ def _table_text(table: ScoreTable) -> str:
         for row in table.rows
     ]
     chance = [_without_interval(_percent(table.chance.get(name))) for name in conditions]
-    lines.append(["chance", *chance, _percent(table.mean_chance)])
+    if table.chance:
+        lines.append(["chance", *chance, _percent(table.mean_chance)])
     text = f"{title}, {table.duration_s:g} s segments: % right [95 % interval]\n{aligned(lines)}"
-    whole = [
-        f"{row.system} {_cell_text(row.cells[ALL]).rstrip()}"
-        for row in table.rows
-        if ALL in row.cells
-    ]
-    return f"{text}\nwhole embedding: {', '.join(whole)}" if whole else text
+    for column in table.others:
+        scored = [
+            f"{row.system} {_cell_text(row.cells[column]).rstrip()}"
+            for row in table.rows
+            if column in row.cells
+        ]
+        text += f"\n{OTHERS[column]}: {', '.join(scored)}"
+    return text
 
 
 def _name_text(row: ScoreRow) -> str:

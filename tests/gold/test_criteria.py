@@ -1,8 +1,10 @@
 """[H22] Section 4.2: criteria compared on four tracks, worked by hand; presence and retrieval."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from csn.config import EvaluationConfig
 from csn.evaluation.criteria import (
     Distances,
     centroid_distances,
@@ -11,8 +13,13 @@ from csn.evaluation.criteria import (
     reciprocal_ranks,
     spearman,
 )
+from csn.evaluation.intervals import bootstrap_balanced
+from csn.evaluation.neighbours import recovered
 from csn.evaluation.presence import fit_threshold, presence_accuracy
+from csn.evaluation.presence_scores import gated_recovered, gated_scores, presence_scores
 from csn.evaluation.retrieval import retrieve
+from csn.evaluation.scores import music_id_scores
+from csn.records import embedding_schema
 
 approx = pytest.approx
 
@@ -107,3 +114,69 @@ def test_map_at_r_prefers_the_right_ones_first():
     last = retrieve(np.array([[0.0], [2], [9], [1], [8]]), np.array(list("aaabb")))
     assert (first.r_precision[0], last.r_precision[0]) == (0.5, 0.5)
     assert (first.average_precision_at_r[0], last.average_precision_at_r[0]) == (0.5, 0.25)
+
+
+def test_r_precision_and_map_at_r_are_of_the_segments_that_p1_counts():
+    # The line of the test above; a's silent segment at 0.5 and c, silent too, take no part. Of the
+    # five that sound a0 a2 a5 have 1/2 and 1/4, b1 and b6 nothing.
+    line = [("a", 0), ("a", 2), ("a", 5), ("b", 1), ("b", 6), ("a", 0.5), ("c", 20)]
+    rows = [segment(track, index, place, index < 5) for index, (track, place) in enumerate(line)]
+    tables = {"bass": pa.Table.from_pylist(rows, schema=embedding_schema(1))}
+    config = EvaluationConfig(k=1, durations_s=(3.0,), num_resamples=20)
+    found = music_id_scores(tables, system="csn", config=config, seed=0).rows[0]
+    assert found["r_precision"] == approx(1.5 / 5)
+    assert found["map_at_r"] == approx(0.75 / 5)
+
+
+def segment(track, index, place, sounds):
+    return {
+        "track_id": track,
+        "segment_index": index,
+        "duration_s": 3.0,
+        "source": "mix",
+        "focus": "",
+        "focus_track_id": track,
+        "backing_track_id": track,
+        "sounds": sounds,
+        "vector": [float(place)],
+    }
+
+
+def test_presence_gate_leaves_out_what_is_not_heard():
+    # On a line: a 5, b 6 (not heard), a 8, b 12, b 13. k = 1, each its own group.
+    # Ungated a5 -> b6, wrong. Gated a5 -> a8, a8 -> a5, b12 -> b13, b13 -> b12; b6 asks nobody.
+    vectors = np.array([[5.0], [6], [8], [12], [13]])
+    heard = np.array([True, False, True, True, True])
+    labels, groups = np.array(list("ababb")), np.arange(5)
+    found = gated_recovered(vectors, labels, groups, heard, k=1)
+    assert found.tolist() == [True, False, True, True, True]
+    assert not recovered(vectors, labels, groups, 1)[0]
+
+
+def test_presence_gate_lets_in_what_is_heard_by_mistake():
+    # The silent b at 5.1 is heard: it is a5's nearest, and the answer is wrong. The queries are
+    # those that sound: a5 wrong, a6 -> a5.1b wrong, b20 -> b21, b21 -> b20: 2 of 4.
+    places = [("a", 5.0, True), ("a", 6.0, True), ("b", 5.1, False), ("b", 20, True)]
+    places.append(("b", 21, True))
+    rows = [segment(a, index, place, sounds) for index, (a, place, sounds) in enumerate(places)]
+    tables = {"bass": pa.Table.from_pylist(rows, schema=embedding_schema(1))}
+    config = EvaluationConfig(k=1, durations_s=(3.0,), num_resamples=20)
+    asked = {"system": "csn", "config": config, "seed": 0}
+    (gated,) = gated_scores("music_id", tables, {"bass": 1.0}, **asked).rows
+    assert (gated["num_correct"], gated["num_queries"], gated["chance"]) == (2, 4, 0.5)
+    # Sounding 4 of 4 heard, silent 0 of 1 not: (1 + 0) / 2.
+    (presence,) = presence_scores(tables, {"bass": 1.0}, **asked).rows
+    assert (presence["accuracy"], presence["num_correct"]) == (0.5, 4)
+
+
+def test_bounds_of_a_balanced_accuracy_of_two_tracks():
+    # x: sounding 1 of 1 right, silent 1 of 1. y: 0 of 1 and 0 of 1. Draws xx 1, xy 1/2, yy 0.
+    correct = np.array([True, True, False, False])
+    sounds = np.array([True, False, True, False])
+    bounds = bootstrap_balanced(correct, sounds, np.array(list("xxyy")), num_resamples=400, seed=0)
+    assert bounds == (0.0, 1.0)
+    # Alone x has no silent segment: only draws with y count, and all of those are 1.
+    bounds = bootstrap_balanced(
+        np.ones(3, bool), sounds[:3], np.array(list("xyx")), num_resamples=50, seed=0
+    )
+    assert bounds == (1.0, 1.0)

@@ -21,7 +21,7 @@ from csn.distributed.systems import system_digests
 from csn.errors import StorageError
 from csn.model import checkpoint
 from csn.paths import Paths
-from csn.records import SCORE_SCHEMA, embedding_schema
+from csn.records import CRITERIA_SCHEMA, SCORE_SCHEMA, embedding_schema
 
 SUBSPACE_DIM = 4
 SYSTEMS = ("csn", "untrained", "mean_mel")
@@ -42,12 +42,25 @@ def test_report_is_a_page_with_every_system(finished):
 def test_scores_have_every_system_under_both_protocols(finished):
     scores = pq.read_table(finished.experiment("scores.parquet"))
     assert scores.schema.equals(SCORE_SCHEMA)
-    own = [row for row in scores.to_pylist() if row["condition"] == row["focus"]]
+    rows = scores.to_pylist()
+    own = [row for row in rows if row["condition"] == row["focus"]]
     found = {(row["protocol"], row["system"]) for row in own}
-    assert found == {(p, s) for p in ("music_id", "pseudo_mix_id") for s in SYSTEMS}
-    for row in scores.to_pylist():
-        assert row["accuracy"] == pytest.approx(row["num_correct"] / row["num_queries"])
-        assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
+    both = ("music_id", "pseudo_mix_id")
+    by_presence = {(p, "csn") for p in ("presence", *(f"{p}_gated" for p in both))}
+    assert found == {(p, s) for p in both for s in SYSTEMS} | by_presence
+    assert all((row["map_at_r"] is not None) == (row["protocol"] == "music_id") for row in rows)
+    for row in rows:
+        if row["protocol"] != "presence":  # balanced: not the share of right answers
+            assert row["accuracy"] == pytest.approx(row["num_correct"] / row["num_queries"])
+            assert 0 <= row["low"] <= row["accuracy"] <= row["high"] <= 1
+
+
+def test_criteria_compare_every_instrument_with_the_whole(finished):
+    criteria = pq.read_table(finished.experiment("criteria.parquet"))
+    assert criteria.schema.equals(CRITERIA_SCHEMA)
+    ranked = [row for row in criteria.to_pylist() if row["kind"] == "reciprocal_rank"]
+    assert {(row["a"], row["b"]) for row in ranked} == {(name, "all") for name in INSTRUMENTS}
+    assert all(0 < row["value"] <= 1 for row in ranked)
 
 
 def test_metrics_have_a_row_for_each_epoch(finished, tiny):
@@ -147,6 +160,7 @@ def test_second_call_makes_what_was_lost(finished, tiny, snapshot):
     changed = {Path(path).name for path in after if after[path] != before.get(path)}
     assert changed == {
         "scores.parquet",
+        "criteria.parquet",
         "warnings.json",
         "report.html",
         "manifest.json",

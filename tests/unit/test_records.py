@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from csn.conditions import INSTRUMENTS, MIX
 from csn.records import (
+    CRITERIA_SCHEMA,
     EVALUATION_MIX_SCHEMA,
     PARTS_SCHEMA,
     REJECT_SCHEMA,
     ROLES,
+    SCORE_SCHEMA,
     TRACK_SCHEMA,
     TRIPLET_SCHEMA,
     Mix,
@@ -83,3 +85,10 @@ def test_every_part_has_its_levels_and_its_sounding_flag():
 def test_embedding_has_a_vector_of_fixed_size():
     vector = embedding_schema(16).field("vector").type
     assert vector == pa.list_(pa.float32(), 16)
+
+
+def test_scores_of_one_protocol_leave_the_columns_of_another_empty():
+    columns = ("k", "r_precision", "map_at_r")
+    assert all(SCORE_SCHEMA.field(name).nullable for name in columns)
+    assert CRITERIA_SCHEMA.names == ["kind", "a", "b", "rank", "value", "seed", "num_tracks"]
+    assert CRITERIA_SCHEMA.field("rank").nullable

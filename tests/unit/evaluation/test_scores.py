@@ -114,6 +114,8 @@ def test_music_id_scores_each_condition_and_the_whole():
         "low": 1.0,
         "high": 1.0,
         "chance": 0.25,
+        "r_precision": 1.0,
+        "map_at_r": 1.0,
         "seed": 7,
     }
     assert found["bass", "bass", 3.0]["accuracy"] < 0.7
@@ -355,3 +357,19 @@ def test_means_are_over_instruments_in_their_own_subspace():
         MeanScore("pseudo_mix_id", "csn", 3.0, 0.25, 1),
         MeanScore("music_id", "csn", 10.0, 0.125, 1),
     ]
+
+
+def test_means_leave_out_the_network_of_the_mix():
+    tables = {"drums": table_of(mix_rows(0)), "mix": table_of(mix_rows(1, told_apart=False))}
+    scores = music_id_scores(tables, system="csn", config=CONFIG, seed=0)
+    assert [r["condition"] for r in scores.rows] == ["drums", "mix", "all"]
+    (mean,) = means(scores.rows)
+    assert (mean.accuracy, mean.num_conditions) == (1.0, 1)
+
+
+def test_ranks_are_left_empty_where_no_track_has_two_segments():
+    rows = [row("mix", "", (f"t{a}",) * 2, 0, [float(a), 0, 0]) for a in range(7)]
+    (found, _) = music_id_scores(
+        {"drums": table_of(rows)}, system="csn", config=CONFIG, seed=0
+    ).rows
+    assert (found["r_precision"], found["map_at_r"]) == (None, None)

@@ -164,3 +164,19 @@ def test_value_of_another_type_is_refused(saved):
     (saved / "config.json").write_text(json.dumps(text))
     with pytest.raises(ConfigError, match=r"frontend\.hop"):
         checkpoint.load(str(saved))
+
+
+def test_presence_is_a_norm_a_condition_and_may_be_missing(tmp_path):
+    assert checkpoint.read_presence(str(tmp_path), ("drums", "bass")) == {}
+    (tmp_path / "presence.json").write_text('{"bass": 2, "drums": 0.5}')
+    found = checkpoint.read_presence(str(tmp_path), ("drums", "bass", "piano"))
+    assert list(found.items()) == [("drums", 0.5), ("bass", 2.0)]
+
+
+@pytest.mark.parametrize(
+    "text", ["[1]", '{"flute": 1.0}', '{"drums": "1"}', '{"drums": NaN}', '{"drums": true}']
+)
+def test_presence_of_something_else_is_refused(tmp_path, text):
+    (tmp_path / "presence.json").write_text(text)
+    with pytest.raises(StorageError, match=r"presence\.json holds .* expected a norm for each of"):
+        checkpoint.read_presence(str(tmp_path), ("drums", "bass"))

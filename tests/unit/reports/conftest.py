@@ -25,6 +25,8 @@ def score():
             "low": None if accuracy is None else max(0.0, accuracy - 0.05),
             "high": None if accuracy is None else min(1.0, accuracy + 0.05),
             "chance": 0.1,
+            "r_precision": None,
+            "map_at_r": None,
             "seed": 0,
         }
         return row | values

@@ -8,7 +8,8 @@ import pytest
 
 from csn import recipes
 from csn.conditions import INSTRUMENTS
-from csn.records import REJECT_SCHEMA
+from csn.evaluation.criteria import Distances
+from csn.records import CRITERIA_SCHEMA, REJECT_SCHEMA
 from csn.reports.data import Clip, ReportData, Stage
 from csn.reports.page import render_page
 
@@ -41,7 +42,7 @@ def words(html):
 def test_page_with_nothing_to_show_says_so(bare):
     html = render_page(bare)
     assert html.startswith("<!doctype html>")
-    assert html.count('class="empty"') == 2 + 7
+    assert html.count('class="empty"') == 2 + 8
     assert "://" not in html
 
 
@@ -178,3 +179,29 @@ def test_origin_is_flattened_and_dated(bare):
     html = render_page(replace(bare, manifest=manifest))
     assert "<dt>versions.torch</dt><dd>2.11.0</dd>" in html
     assert "20 November 2026, 09:24 UTC" in words(html)
+
+
+def test_page_shows_criteria_and_presence_where_there_are_any(bare, score, table):
+    found = Distances(np.array(list("abcd")), 1.0 - np.eye(4))
+    row = {"a": "drums", "b": "all", "rank": None, "seed": 0, "num_tracks": 4}
+    rows = [
+        row | {"kind": "pearson", "value": -0.001},
+        row | {"kind": "spearman", "value": -0.25},
+        *[row | {"kind": "reciprocal_rank", "value": 1 / r, "rank": r} for r in (1, 2, 3)],
+    ]
+    scores = [score(p, "csn", "drums", 0.7) for p in ("presence", "music_id", "music_id_gated")]
+    scores[1] |= {"r_precision": 0.31, "map_at_r": 0.21}
+    shown = replace(
+        bare,
+        scores=table(scores),
+        criteria=pa.Table.from_pylist(rows, schema=CRITERIA_SCHEMA),
+        distances={"drums": found, "all": found},
+    )
+    text = words(render_page(shown))
+    assert "drums · 0.00 whole \N{MINUS SIGN}0.25 ·" in text
+    assert "mean of one over their rank by the whole embedding" in text
+    assert "drums 1.00 0.50 0.33" in text
+    assert "on the 4 tracks in which both parts sound" in text
+    assert "31.0 / 21.0" in text
+    assert "P1 gated 70.0" in text
+    assert "Presence" not in words(render_page(bare))

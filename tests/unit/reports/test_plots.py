@@ -101,8 +101,8 @@ def test_leak_matrix_frames_the_own_instrument_and_sets_the_best_bold():
 
 
 def test_tsne_panels_colour_points_by_track_and_leave_out_empty_subspaces():
-    points = Points(np.arange(8.0).reshape(4, 2), np.array([0, 0, 1, 1]))
-    empty = Points(np.zeros((0, 2)), np.zeros(0, dtype=int))
+    points = Points(np.arange(8.0).reshape(4, 2), np.array([0, 0, 1, 1]), np.arange(4))
+    empty = Points(np.zeros((0, 2)), np.zeros(0, dtype=int), np.zeros(0, dtype=int))
     panels = tsne_panels({"drums": points, "bass": empty})
     assert set(panels) == {"drums"}
     (ax,) = panels["drums"].axes

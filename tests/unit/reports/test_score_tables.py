@@ -82,3 +82,24 @@ def test_leak_matrix_has_subspaces_as_rows_and_instruments_as_columns(score, tab
     assert math.isnan(leaks.accuracy[1, 0])
     assert leaks.accuracy[1, 1] == 0.6
     assert leaks.chance == pytest.approx(0.1)
+
+
+def test_network_of_the_mix_is_a_column_beside_the_mean(score, table):
+    rows = [score("music_id", "csn", name, 0.4) for name in ("drums", "bass")]
+    rows += [score("music_id", "csn", "mix", 1.0), score("music_id", "csn", "all", 0.9)]
+    (found,) = score_tables(table(rows), ("drums", "bass", "mix"))
+    assert found.columns == ("drums", "bass", "mix", "all")
+    assert (found.instruments, found.others) == (("drums", "bass"), ("mix", "all"))
+    (row,) = found.rows
+    assert (row.mean, row.num_in_mean) == (pytest.approx(0.4), 2)
+    assert row.cells["mix"].accuracy == 1.0
+    assert found.mean_chance == pytest.approx(0.1)
+
+
+def test_ranks_are_of_music_id_alone(score, table):
+    ranked = score("music_id", "csn", "drums", 0.4, r_precision=0.3, map_at_r=0.2)
+    (found,) = score_tables(table([ranked]))
+    cell = found.rows[0].cells["drums"]
+    assert (cell.r_precision, cell.map_at_r, found.has_ranks) == (0.3, 0.2, True)
+    (without,) = score_tables(table([score("pseudo_mix_id", "csn", "drums", 0.4)]))
+    assert not without.has_ranks

@@ -57,3 +57,20 @@ def test_stages_read_as_a_table():
         "evaluate      9.4            -              -",
         "x             0.0         1.00              -",
     ]
+
+
+def test_network_of_the_mix_has_a_line_of_its_own(score, table):
+    rows = [score("music_id", "csn", "drums", 0.4), score("music_id", "csn", "mix", 1.0)]
+    lines = score_text(table(rows)).splitlines()
+    assert lines[1].split() == ["drums", "mean"]
+    assert lines[2].endswith(" 40.0")
+    assert lines[-1].startswith("network of the mix: csn 100.0 [")
+
+
+def test_scores_by_presence_follow_in_a_table_of_their_own(score, table):
+    rows = [
+        score(name, "csn", "drums", 0.4) for name in ("music_id", "music_id_gated", "presence")
+    ]
+    last = score_text(table(rows)).split("\n\n")[-1].splitlines()
+    assert last[0].startswith("Presence, and neighbours gated by it, 3 s segments")
+    assert [line.split()[0] for line in last[2:]] == ["presence", "P1", "P1"]
