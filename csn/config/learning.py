@@ -86,7 +86,7 @@ class NetworkConfig(Strict):
             check(
                 self.pooling == "mean",
                 f"network.pooling={self.pooling} is for unet and strided; inception has a dense "
-                "layer in its place: leave it at mean",
+                "layer in its place; set it to mean",
             )
         known = (*INSTRUMENTS, MIX) if self.individual else INSTRUMENTS
         unknown = [name for name in self.conditions if name not in known]

@@ -3,11 +3,11 @@
 Conventions
 -----------
 Waveforms are mono, full scale 1, at the rate the front end was built for. Maps are
-``[batch, bands, frames]``, one for each configured branch, and all of a batch have the same frames:
-one STFT feeds all branches. ``mel`` is in dB, 20 log10 of the mel-weighted **magnitude** (not
-power), or log10(1 + 10 S); ``tempogram`` has 384 lags, ``cens`` 16 rows. Frame t is centred on
-sample ``t * hop``; there are ``1 + samples // hop`` of them. Everything is computed in float32,
-whatever autocast says, on the waveforms' device. Windows and filter banks follow from the
+``[batch, bands, frames]``, one for each configured branch, all with the same frames: one STFT
+feeds all branches. ``mel`` is in dB, 20 log10 of the mel-weighted **magnitude** (not power), or
+log10(1 + 10 S); ``tempogram`` has 384 lags, ``cens`` 16 rows. Frame t is centred on sample
+``t * hop``; there are ``1 + samples // hop`` of them. Everything is computed in float32, whatever
+autocast says, on the waveforms' device. Windows and filter banks follow from the
 configuration, so they are no parameters and are not in a checkpoint; and as nobody asks for the
 gradient of a waveform, autograd keeps nothing of all this.
 
@@ -73,7 +73,7 @@ class Frontend(nn.Module):
     def forward(
         self, waveform: Float[Tensor, "batch samples"]
     ) -> dict[str, Float[Tensor, "batch _bands frames"]]:
-        """Maps of each waveform by branch, in the order of the branches.
+        """Give the maps of each waveform by branch, in the order of the branches.
 
         Raises
         ------

@@ -2,8 +2,9 @@
 
 Conventions
 -----------
-Takes one map ``[batch, bands, frames]`` for each branch of the front end, in their order, and gives
-maps ``[batch, channels, bands, steps]`` of a fixed size, from which `DenseHead` makes embeddings.
+Takes one map ``[batch, bands, frames]`` for each branch of the front end, in their order, and
+gives maps ``[batch, channels, bands, steps]`` of a fixed size, from which `DenseHead` makes
+embeddings.
 
 Source
 ------
@@ -136,7 +137,11 @@ class ReductionModule(nn.Module):
         pooled = nn.Sequential(
             nn.MaxPool2d(3, stride=stride, padding=1), _convolution(num_in, width, 1)
         )
-        self.paths = nn.ModuleList([_convolution(num_in, width, 1, stride), *large, pooled])
+        # Pooled, as a 1x1 convolution with strides would not hear three of four places; and its
+        # gradient, channels last on a CPU, writes over other memory where the channels are few
+        # (oneDNN in torch 2.11).
+        point = nn.Sequential(_convolution(num_in, width, 1), nn.MaxPool2d(stride, ceil_mode=True))
+        self.paths = nn.ModuleList([point, *large, pooled])
 
     def forward(
         self, maps: Float[Tensor, "batch num_in bands steps"]
@@ -152,9 +157,7 @@ def _branch(channels: tuple[int, ...], num_bands: int) -> nn.Sequential:
         halved = num_bands >= 2 * SIDE
         strides.append((2 if halved else 1, 2))
         num_bands = -(-num_bands // 2) if halved else num_bands
-    stem = nn.Sequential(
-        _convolution(1, channels[0], 5), nn.MaxPool2d(strides[0], ceil_mode=True)
-    )
+    stem = nn.Sequential(_convolution(1, channels[0], 5), nn.MaxPool2d(strides[0], ceil_mode=True))
     blocks = [
         _block(num_in, num_out, stride)
         for (num_in, num_out), stride in zip(pairwise(channels), strides[1:], strict=True)
@@ -169,9 +172,7 @@ def _block(num_in: int, num_out: int, stride: Stride) -> nn.Sequential:
     )
 
 
-def _convolution(
-    num_in: int, num_out: int, size: int, stride: Stride = (1, 1)
-) -> nn.Sequential:
+def _convolution(num_in: int, num_out: int, size: int, stride: Stride = (1, 1)) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(num_in, num_out, size, stride=stride, padding=size // 2, bias=False),
         nn.BatchNorm2d(num_out),

@@ -83,7 +83,8 @@ class ConditionalNetwork(nn.Module):
             network, tuple(self.frontend.num_bands.values()), layout.embedding_dim
         )
         # Channels last is what makes convolutions quick: a fifth to a third on a CPU with AVX.
-        self.encoder = encoder.to(memory_format=torch.channels_last)
+        # (torch's types leave this argument out.)
+        self.encoder = encoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.head = head
 
     def forward(
@@ -100,7 +101,7 @@ class ConditionalNetwork(nn.Module):
 def _encoder_and_head(
     network: NetworkConfig, bands: tuple[int, ...], embedding_dim: int
 ) -> tuple[nn.Module, nn.Module]:
-    """Encoder of maps with `bands`, one number for each branch, and what makes embeddings of it.
+    """Make the encoder of maps with `bands`, one number a branch, and the head behind it.
 
     The configuration sees to it that there is one branch unless the encoder takes more.
     """

@@ -10,8 +10,8 @@ from the configuration, so they are no parameters and are not in a checkpoint.
 Choices
 -------
 S of [R22]'s ``log10(1 + 10 S)`` is the **magnitude** mel spectrogram, as it is in dB: the paper
-does not say. In music at full scale its bands lie about S = 0.1, where the curve bends; of powers
-most would be on the flat side of the bend.
+does not say. Powers spread the same music over twice as many decades about the bend at S = 0.1, and
+more of what is quiet would vanish below it.
 [R22]'s z-score is `FrontendConfig.standardise`: each example by its own mean and deviation.
 
 Source
@@ -26,6 +26,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from csn.config import FrontendConfig
+
+_EPSILON = {"db": 1e-5, "log1p10": 1e-10}
+"""Added to an example's variance, which in log10(1 + 10 S) is small where the music is quiet."""
 
 
 class MagnitudeSpectrum(nn.Module):
@@ -115,4 +118,4 @@ class LogMel(nn.Module):
         if not self.standardise:
             return level
         # Mean 0 and (biased) deviation 1 over bands and frames; silence becomes zeros.
-        return nn.functional.layer_norm(level, level.shape[1:])
+        return nn.functional.layer_norm(level, level.shape[1:], eps=_EPSILON[self.compression])

@@ -3,13 +3,13 @@
 Conventions
 -----------
 Takes magnitude spectra ``[batch, bins, frames]``, gives ``[batch, lags, frames]``; row l is the
-lag of l frames, row 0 is 1 wherever there is an onset within the window. Where there is none, as in
-silence, all lags are 0. Every example is measured against its own loudest bin.
+lag of l frames, row 0 is 1 wherever there is an onset within the window. Where there is none, as
+in silence, all lags are 0. Every example is measured against its own loudest bin.
 
 Choices
 -------
-[R22] names the window of 384 frames alone; all else is librosa's default, which is the reference in
-the tests: onset strength from 128 mel bands, a Hann window, lag 0 scaled to 1.
+[R22] names the window of 384 frames alone; all else is librosa's default, the reference in the
+tests: onset strength from 128 mel bands, a Hann window, lag 0 scaled to 1.
 
 Source
 ------

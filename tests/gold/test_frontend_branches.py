@@ -77,7 +77,9 @@ def test_tempogram_agrees_with_librosa_at_every_level(sample_rate_hz, window, ho
     for (name, waveform), one in zip(named.items(), found, strict=True):
         expected = tempogram(waveform, *setting)
         assert one.shape == expected.shape == (384, 1 + 3 * sample_rate_hz // hop)
-        np.testing.assert_allclose(one, expected, rtol=0, atol=1e-3, err_msg=name)
+        # All that a steady tone has for onsets are its ends and float32's rounding.
+        tolerance = 2e-3 if name.startswith("tone") else 1e-5
+        np.testing.assert_allclose(one, expected, rtol=0, atol=tolerance, err_msg=name)
 
 
 @pytest.mark.parametrize("num_frames", [2, 100, 385, 1_000])
@@ -85,7 +87,7 @@ def test_tempogram_agrees_with_librosa_at_any_length(num_frames):
     waveform = np.random.default_rng(1).normal(0, 0.1, 256 * num_frames).astype(np.float32)
     found = ours("tempogram", [waveform], *SETTINGS["r22"])[0]
     expected = tempogram(waveform, *SETTINGS["r22"])
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
 @every_setting
@@ -108,11 +110,11 @@ def test_cens_agrees_with_librosa_at_every_level(sample_rate_hz, window, hop):
         expected = cens(waveform, *setting)
         assert expected.shape == (12, 1 + 3 * sample_rate_hz // hop)
         assert not one[12:].any()
-        # A share that lies on one of the four steps may fall to either side of it: such a frame
-        # moves 21 to each side by a hundredth or two, all others agree to rounding.
+        # All agree to rounding; but a share that lies on one of the steps may fall to either side
+        # of it on another processor, which moves 20 frames on each side by a hundredth or two.
         difference = np.abs(one[:12] - expected)
         assert difference.max() < 0.03, name
-        assert np.mean(difference < 1e-5) > 0.95, name
+        assert np.mean(difference < 1e-5) > 0.8, name
 
 
 @every_setting

@@ -1,9 +1,16 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from csn import recipes
+from csn.config import FrontendConfig, NetworkConfig, from_json, to_json
+from csn.model import checkpoint
+from csn.model.frontend import Frontend
 from csn.model.inception import DenseHead, InceptionEncoder, NaiveModule, ReductionModule
+from csn.model.network import build_mean_mel, build_network
 
 PAPER = (64, 64, 128, 128, 256, 256, 512)
 SMALL = (4, 8, 8, 12)
@@ -82,3 +89,91 @@ def test_head_gives_embeddings_of_mean_zero_and_deviation_one():
     torch.testing.assert_close(
         embedding.std(dim=1, correction=0), torch.ones(3), rtol=0, atol=1e-2
     )
+
+
+SETTINGS = {
+    "one-branch": FrontendConfig(window=512, hop=256, num_mels=32, standardise=True),
+    "three-branches": FrontendConfig(
+        branches=("mel", "tempogram", "cens"),
+        window=512,
+        hop=256,
+        num_mels=32,
+        compression="log1p10",
+        standardise=True,
+    ),
+}
+every_setting = pytest.mark.parametrize("frontend", SETTINGS.values(), ids=SETTINGS)
+
+
+def experiment(frontend):
+    network = NetworkConfig(encoder="inception", channels=SMALL, subspace_dim=3)
+    return replace(recipes.tiny(), frontend=frontend, network=network)
+
+
+def network(frontend, seed=0):
+    torch.manual_seed(seed)
+    return build_network(experiment(frontend))
+
+
+def noise(batch=3, num_samples=16_000):
+    return 0.1 * torch.randn(batch, num_samples, generator=torch.Generator().manual_seed(0))
+
+
+@every_setting
+@pytest.mark.parametrize("num_samples", [512, 16_000, 160_000])
+def test_network_of_any_length_gives_one_finite_float32_embedding_a_mix(frontend, num_samples):
+    embedding = network(frontend).eval()(noise(2, num_samples))
+    assert embedding.shape == (2, 15)
+    assert embedding.dtype == torch.float32
+    assert embedding.isfinite().all()
+
+
+@every_setting
+@pytest.mark.parametrize("gain", [1.0, 0.0])
+def test_every_weight_of_the_network_gets_a_finite_gradient_on_noise_and_on_silence(
+    frontend, gain
+):
+    built = network(frontend).train()
+    weight = torch.arange(15.0)
+    (built(gain * noise()) * weight).square().sum().backward()
+    for name, parameter in built.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert gain == 0 or parameter.grad.any(), name
+
+
+@every_setting
+def test_network_does_not_mix_examples_in_evaluation(frontend):
+    built = network(frontend).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(built(noise())[1:2], built(noise()[1:2]), rtol=1e-4, atol=1e-4)
+
+
+@every_setting
+def test_network_under_autocast_gives_float32_close_to_its_own(frontend):
+    built = network(frontend).eval()
+    plain = built(noise())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        embedding = built(noise())
+    assert embedding.dtype == torch.float32
+    torch.testing.assert_close(embedding, plain, rtol=0.1, atol=0.1)
+
+
+@every_setting
+def test_network_comes_back_from_its_checkpoint(frontend, tmp_path):
+    config = experiment(frontend)
+    assert from_json(to_json(config)) == config
+    built = network(frontend).eval()
+    digest = checkpoint.save(str(tmp_path), built, config)
+    loaded = checkpoint.load(str(tmp_path))
+    assert torch.equal(loaded.network(noise()), built(noise()))
+    other = replace(config, frontend=replace(frontend, compression="db", floor=1e-4))
+    assert checkpoint.save(str(tmp_path), built, other) != digest
+
+
+def test_mean_mel_hears_the_mel_branch_whatever_the_network_hears():
+    frontend = replace(SETTINGS["three-branches"], branches=("cens", "tempogram"))
+    config = experiment(frontend)
+    mel = Frontend(replace(frontend, branches=("mel",)), config.audio.sample_rate_hz)(noise())
+    found = build_mean_mel(config)(noise())
+    torch.testing.assert_close(found, mel["mel"].mean(dim=-1))
