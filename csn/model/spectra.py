@@ -10,8 +10,8 @@ from the configuration, so they are no parameters and are not in a checkpoint.
 Choices
 -------
 S of [R22]'s ``log10(1 + 10 S)`` is the **magnitude** mel spectrogram, as it is in dB: the paper
-does not say. Powers spread the same music over twice as many decades about the bend at S = 0.1, and
-more of what is quiet would vanish below it.
+does not say. Powers spread the same music over twice as many decades about the bend at S = 0.1,
+and more of what is quiet would vanish below it.
 [R22]'s z-score is `FrontendConfig.standardise`: each example by its own mean and deviation.
 
 Source

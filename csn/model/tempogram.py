@@ -94,8 +94,9 @@ def local_autocorrelation(
     padded = torch.cat([onsets[:, :1] * ramp, onsets, onsets[:, -1:] * ramp.flip(0)], dim=1)
     frames = padded.unfold(-1, lags, 1)[:, :num_frames] * window
     # Twice the length, so that the end of a window does not meet its beginning.
-    power = torch.view_as_real(torch.fft.rfft(frames, n=2 * lags)).square().sum(dim=-1)
+    spectrum = torch.fft.rfft(frames, n=2 * lags)
+    power = spectrum.real.square() + spectrum.imag.square()
     correlation = torch.fft.irfft(power, n=2 * lags)[..., :lags]
-    largest = correlation.abs().amax(dim=-1, keepdim=True)
+    largest = correlation[..., :1]  # nothing is more alike to a frame than itself
     tiny = torch.finfo(correlation.dtype).tiny
     return (correlation / largest.where(largest >= tiny, 1.0)).transpose(1, 2)
