@@ -93,6 +93,11 @@ class ExperimentConfig(Strict):
 
     def _check_learning(self) -> None:
         loss, network = self.loss, self.network
+        check(
+            len(self.frontend.branches) == 1 or network.encoder == "inception",
+            f"network.encoder={network.encoder} takes one branch, frontend.branches names "
+            f"{', '.join(self.frontend.branches)}; name one, or set network.encoder to inception",
+        )
         lengths = loss.presence_weight > 0 or loss.target_weight > 0 or loss.kind == "target"
         check(
             not (network.unit_subspaces and lengths),

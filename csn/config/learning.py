@@ -1,28 +1,45 @@
 """Knobs of the learning: front end, network, loss, optimizer, epochs."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from csn.conditions import INSTRUMENTS, MIX, SubspaceLayout
 from csn.config.checks import Strict, check, check_range
 
+Branch = Literal["mel", "tempogram", "cens"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FrontendConfig(Strict):
-    """From waveform to log-mel spectrogram [LAB]."""
+    """From waveform to log-mel spectrogram [LAB], tempogram and CENS [R22]."""
 
+    branches: tuple[Branch, ...] = ("mel",)
+    """Maps that the network is given; more than one for ``inception`` alone ([R22]: all three)."""
     window: int = 2048
-    """STFT window, in samples ([H22] 4.1)."""
+    """STFT window, in samples ([H22] 4.1; [R22]: 512, at 22.05 kHz)."""
     hop: int = 512
-    """STFT hop, in samples ([H22] 4.1)."""
+    """STFT hop, in samples ([H22] 4.1; [R22]: 256)."""
     num_mels: int = 259
-    """Slaney mel bands; 259 make 3 s at 44.1 kHz a square."""
+    """Slaney mel bands; 259 make 3 s at 44.1 kHz a square ([R22]: 128)."""
+    compression: Literal["db", "log1p10"] = "db"
+    """Of a mel magnitude S: 20 log10 S, or log10(1 + 10 S) ([R22] 3.1)."""
     floor: float = 1e-5
     """Magnitudes are clamped here before 20 log10."""
     standardise: bool = False
-    """Subtract each example's mean and divide by its deviation."""
+    """Subtract each example's mean from its mel map and divide by its deviation ([R22] 3.1)."""
 
     def __post_init__(self) -> None:
+        known = get_args(Branch)
+        unknown = [str(branch) for branch in self.branches if branch not in known]
+        check(
+            not unknown,
+            f"frontend.branches names {', '.join(unknown)}; there are {', '.join(known)}",
+        )
+        check(
+            0 < len(self.branches) == len(set(self.branches)),
+            f"frontend.branches={self.branches} must be one or more different ones of "
+            f"{', '.join(known)}",
+        )
         check(
             0 < self.hop <= self.window,
             f"frontend.hop={self.hop} must be positive and at most frontend.window={self.window}",
@@ -35,12 +52,16 @@ class FrontendConfig(Strict):
 class NetworkConfig(Strict):
     """The conditional similarity network."""
 
-    encoder: Literal["unet", "strided"] = "unet"
-    """``unet``: encoder half of a U-Net ([H24] Fig. 4); ``strided``: 5x5 convolutions [LAB]."""
+    encoder: Literal["unet", "strided", "inception"] = "unet"
+    """``unet``: encoder half of a U-Net ([H24] Fig. 4); ``strided``: 5x5 convolutions [LAB];
+    ``inception``: Inception blocks, the one for several branches ([R22])."""
     channels: tuple[int, ...] = (32, 64, 128, 256, 512)
-    """Channels of the encoder's blocks (the strided one's: 16 32 64 128 256 640) [LAB]."""
+    """Channels of the encoder's blocks (the strided one's: 16 32 64 128 256 640) [LAB]. Of
+    ``inception``: its first convolution, two blocks of each branch, and the blocks after these,
+    which come in fours ([R22] has six blocks; 64 64 128 128 256 256 512)."""
     pooling: Literal["mean", "mean_std"] = "mean"
-    """Over time: the papers' mean, or mean and standard deviation together."""
+    """Over time: the papers' mean, or mean and standard deviation together. ``inception`` has a
+    dense layer of all steps in its place, and takes only ``mean`` here."""
     unit_subspaces: bool = False
     """Give each subspace's vector length 1, so that Euclid ranks as cosine; the papers do not."""
     conditions: tuple[str, ...] = INSTRUMENTS
@@ -55,6 +76,18 @@ class NetworkConfig(Strict):
             len(self.channels) >= 2 and min(self.channels) > 0,
             f"network.channels={self.channels} must be two or more positive numbers",
         )
+        if self.encoder == "inception":
+            check(
+                len(self.channels) >= 4 and all(c % 4 == 0 for c in self.channels[1:]),
+                f"network.channels={self.channels} of inception must be four or more: its first "
+                "convolution, two blocks of each branch, and the blocks after these; every block "
+                "has four paths, so theirs must be multiples of 4",
+            )
+            check(
+                self.pooling == "mean",
+                f"network.pooling={self.pooling} is for unet and strided; inception has a dense "
+                "layer in its place; set it to mean",
+            )
         known = (*INSTRUMENTS, MIX) if self.individual else INSTRUMENTS
         unknown = [name for name in self.conditions if name not in known]
         check(

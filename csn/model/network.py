@@ -9,8 +9,10 @@ L2-normalised ([LAB]). A new network draws its weights from torch's generator: s
 Source
 ------
 [H24] Section 3.2: encoder, mean over time, one fully connected layer; Eq. 4 for the subspaces.
+[R22] for the Inception network, which has a dense layer and layer norm instead.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -19,7 +21,8 @@ from torch import Tensor, nn
 
 from csn.conditions import SubspaceLayout
 from csn.config import ExperimentConfig, FrontendConfig, NetworkConfig
-from csn.model.frontend import MelFrontend
+from csn.model.frontend import Frontend
+from csn.model.inception import DenseHead, InceptionEncoder
 from csn.model.strided_encoder import StridedEncoder
 from csn.model.unet_encoder import UnetEncoder
 
@@ -75,24 +78,39 @@ class ConditionalNetwork(nn.Module):
         super().__init__()
         self.layout = layout
         self.unit_subspaces = network.unit_subspaces
-        self.frontend = MelFrontend(frontend, sample_rate_hz)
-        encoders = {"unet": UnetEncoder, "strided": StridedEncoder}
-        # Channels last is what makes convolutions quick: a fifth to a third on a CPU with AVX.
-        encoder = encoders[network.encoder](network.channels)
-        self.encoder = encoder.to(memory_format=torch.channels_last)
-        self.head = PoolingHead(
-            encoder.num_features(frontend.num_mels), self.layout.embedding_dim, network.pooling
+        self.frontend = Frontend(frontend, sample_rate_hz)
+        encoder, head = _encoder_and_head(
+            network, tuple(self.frontend.num_bands.values()), layout.embedding_dim
         )
+        # Channels last is what makes convolutions quick: a fifth to a third on a CPU with AVX.
+        # (torch's types leave this argument out.)
+        self.encoder = encoder.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.head = head
 
     def forward(
         self, waveform: Float[Tensor, "batch samples"]
     ) -> Float[Tensor, "batch embedding"]:
         """Embedding f(x) of each waveform: raw, or every subspace of length 1."""
-        embedding = self.head(self.encoder(self.frontend(waveform)))
+        embedding = self.head(self.encoder(*self.frontend(waveform).values()))
         if not self.unit_subspaces:
             return embedding
         subspaces = embedding.unflatten(-1, (len(self.layout.conditions), -1))
         return nn.functional.normalize(subspaces.float(), dim=-1).flatten(-2)
+
+
+def _encoder_and_head(
+    network: NetworkConfig, bands: tuple[int, ...], embedding_dim: int
+) -> tuple[nn.Module, nn.Module]:
+    """Make the encoder of maps with `bands`, one number a branch, and the head behind it.
+
+    The configuration sees to it that there is one branch unless the encoder takes more.
+    """
+    if network.encoder == "inception":
+        encoder = InceptionEncoder(network.channels, bands)
+        return encoder, DenseHead(encoder.num_features, embedding_dim)
+    encoders = {"unet": UnetEncoder, "strided": StridedEncoder}
+    encoder = encoders[network.encoder](network.channels)
+    return encoder, PoolingHead(encoder.num_features(bands[0]), embedding_dim, network.pooling)
 
 
 class IndividualNetworks(nn.Module):
@@ -142,18 +160,18 @@ class IndividualNetworks(nn.Module):
 class MeanMel(nn.Module):
     """A baseline that learns nothing: the log-mel spectrogram's mean over time.
 
-    Every condition reads the whole vector.
+    Every condition reads the whole vector. It hears this branch, whatever the network hears.
     """
 
     def __init__(
         self, network: NetworkConfig, frontend: FrontendConfig, sample_rate_hz: int
     ) -> None:
         super().__init__()
-        self.frontend = MelFrontend(frontend, sample_rate_hz)
+        self.frontend = Frontend(replace(frontend, branches=("mel",)), sample_rate_hz)
 
     def forward(self, waveform: Float[Tensor, "batch samples"]) -> Float[Tensor, "batch mels"]:
         """Mean level of each band, in the front end's unit."""
-        return self.frontend(waveform).mean(dim=-1)
+        return self.frontend(waveform)["mel"].mean(dim=-1)
 
 
 Network = ConditionalNetwork | IndividualNetworks

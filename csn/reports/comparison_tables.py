@@ -119,9 +119,9 @@ def _individual_table(systems: Sequence[ScoredSystem], durations_s: list[float])
 
 
 def _printed_cells(row: PublishedRow, columns: Sequence[str]) -> list[str]:
-    """Cells of [H22] Table 1; what it says of the mix stands in the column of our mix network."""
+    """Cells of [H22] Table 1, with the variances where they are printed."""
     cells = []
-    for name in (ALL if column == MIX else column for column in columns):
+    for name in columns:
         text = printed_number(row.percent.get(name))
         variance = row.variance.get(name)
         cells.append(text if variance is None else f"{text} ({_short(variance)})")

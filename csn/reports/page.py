@@ -12,7 +12,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_HALF_UP, Decimal
 from itertools import groupby
 from typing import Any
 
@@ -27,7 +26,7 @@ from csn.reports.data import Clip, ReportData
 from csn.reports.inline import audio_uri, waveform_path
 from csn.reports.presence_tables import presence_tables
 from csn.reports.pseudo_mix_plots import pseudo_mix_figures
-from csn.reports.published import CITATIONS, PublishedRow, published_rows
+from csn.reports.published import CITATIONS, PublishedRow, printed_number, published_rows
 from csn.reports.score_tables import (
     PROTOCOLS,
     SYSTEM,
@@ -100,7 +99,7 @@ def render_page(data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, printed=_printed, significant=_significant)
+    environment.filters.update(percent=_percent, printed=printed_number, significant=_significant)
     return environment.get_template("report.html.j2").render(_contents(data))
 
 
@@ -245,13 +244,6 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
 
 def _percent(share: float | None) -> str:
     return MISSING if share is None or math.isnan(share) else f"{100 * share:.1f}"
-
-
-def _printed(percent: float | None) -> str:
-    """One decimal of a published number, rounded as on paper: 79.35 is 79.4."""
-    if percent is None:
-        return MISSING
-    return str(Decimal(str(percent)).quantize(Decimal("0.1"), ROUND_HALF_UP))
 
 
 def _significant(number: float | None) -> str:

@@ -1,12 +1,14 @@
 """librosa is the reference of the front end."""
 
+from dataclasses import replace
+
 import librosa
 import numpy as np
 import pytest
 import torch
 
 from csn.config import FrontendConfig
-from csn.model.frontend import MelFrontend
+from csn.model.frontend import Frontend
 
 SETTINGS = {
     "h24": (44_100, FrontendConfig(window=2048, hop=512, num_mels=259)),
@@ -42,7 +44,7 @@ def reference(waveform, sample_rate_hz, config):
 @pytest.mark.parametrize(("sample_rate_hz", "config"), SETTINGS.values(), ids=SETTINGS)
 def test_log_mel_agrees_with_librosa(sample_rate_hz, config):
     waveform = signals(sample_rate_hz)
-    found = MelFrontend(config, sample_rate_hz)(torch.from_numpy(waveform)).numpy()
+    found = Frontend(config, sample_rate_hz)(torch.from_numpy(waveform))["mel"].numpy()
     expected = reference(waveform, sample_rate_hz, config)
     assert found.shape == expected.shape == (4, config.num_mels, 1 + 3 * sample_rate_hz // 512)
     # float32 keeps seven digits of the loudest bin, which leaves few of one 110 dB below it.
@@ -52,7 +54,26 @@ def test_log_mel_agrees_with_librosa(sample_rate_hz, config):
     np.testing.assert_allclose(found, expected, rtol=0, atol=0.2)
 
 
+def test_log1p10_agrees_with_librosa_and_the_z_score_with_numpy():
+    sample_rate_hz = 22_050
+    config = FrontendConfig(window=512, hop=256, num_mels=128, compression="log1p10")
+    waveform = signals(sample_rate_hz)
+    mel = librosa.feature.melspectrogram(
+        y=waveform, sr=sample_rate_hz, n_fft=512, hop_length=256, n_mels=128, power=1.0
+    )
+    expected = np.log10(1 + 10 * mel)
+    found = Frontend(config, sample_rate_hz)(torch.from_numpy(waveform))["mel"].numpy()
+    assert found.shape == (4, 128, 259)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    scored = Frontend(replace(config, standardise=True), sample_rate_hz)
+    for gain in (1.0, 0.01):
+        quiet = np.float32(gain) * waveform[0]
+        found = scored(torch.from_numpy(quiet[None]))["mel"].numpy()[0]
+        level = np.log10(1 + 10 * gain * mel[0].astype(float))
+        np.testing.assert_allclose(found, (level - level.mean()) / level.std(), atol=1e-3)
+
+
 def test_three_seconds_at_44100_hz_make_a_square():
     sample_rate_hz, config = SETTINGS["h24"]
-    mel = MelFrontend(config, sample_rate_hz)(torch.zeros(1, 132_300))
+    mel = Frontend(config, sample_rate_hz)(torch.zeros(1, 132_300))["mel"]
     assert mel.shape == (1, 259, 259)

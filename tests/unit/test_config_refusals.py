@@ -17,6 +17,8 @@ from csn.config import (
     TrainingConfig,
     TripletConfig,
     WorkerConfig,
+    from_json,
+    to_json,
 )
 from csn.errors import ConfigError
 
@@ -49,6 +51,20 @@ from csn.errors import ConfigError
         (FrontendConfig, {"hop": 4096}, r"frontend\.hop=4096.*frontend\.window=2048"),
         (FrontendConfig, {"num_mels": 7}, r"frontend\.num_mels=7"),
         (FrontendConfig, {"floor": 0.0}, r"frontend\.floor=0\.0"),
+        (FrontendConfig, {"branches": ()}, r"frontend\.branches=\(\) must be one or more"),
+        (FrontendConfig, {"branches": ("mel", "mel")}, r"'mel'\) must be one or more different"),
+        (NetworkConfig, {"encoder": "inception", "channels": (8, 8, 8)}, r"four or more"),
+        (NetworkConfig, {"encoder": "inception", "channels": (8, 8, 8, 6)}, r"multiples of 4"),
+        (
+            NetworkConfig,
+            {"encoder": "inception", "pooling": "mean_std"},
+            r"network\.pooling=mean_std is for unet and strided",
+        ),
+        (
+            ExperimentConfig,
+            {"name": "x", "frontend": FrontendConfig(branches=("mel", "cens"))},
+            r"network\.encoder=unet takes one branch.*mel, cens.*inception",
+        ),
         (NetworkConfig, {"channels": (8,)}, r"network\.channels=\(8,\)"),
         (NetworkConfig, {"channels": (8, 0)}, r"network\.channels=\(8, 0\)"),
         (NetworkConfig, {"conditions": ("drums", "flute")}, r"network\.conditions.*flute.*others"),
@@ -122,6 +138,16 @@ from csn.errors import ConfigError
 def test_impossible_value_is_refused_by_its_name(part, values, message):
     with pytest.raises(ConfigError, match=message):
         part(**values)
+
+
+def test_unknown_branch_of_the_front_end_is_refused_wherever_it_comes_from():
+    text = to_json(ExperimentConfig(name="x")).replace('"mel"', '"cqt"')
+    with pytest.raises(ConfigError, match=r"frontend\.branches\.0.*'mel', 'tempogram' or 'cens'"):
+        from_json(text)
+    config = FrontendConfig()
+    object.__setattr__(config, "branches", ("mel", "cqt"))  # past the type checks of the tests
+    with pytest.raises(ConfigError, match="names cqt; there are mel, tempogram, cens"):
+        config.__post_init__()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,90 @@
+"""How fast the front end's branches are beside librosa, one core each."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import pytest
+
+RATE_HZ, WINDOW, HOP, NUM_MELS = 22_050, 512, 256, 128
+NUM_CLIPS, DURATION_S = 64, 3.0
+GOALS = {"mel": 1.0, "tempogram": 2.0, "cens": 15.0}
+DETAILS = {
+    "mel": "librosa's melspectrogram",
+    "tempogram": "librosa's onset_strength and tempogram",
+    "cens": "librosa's chroma_cens from its constant-Q transform, ours from the STFT",
+}
+# Numerical libraries count their threads when they are loaded.
+THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "NUMBA")}
+
+
+@pytest.mark.parametrize("branch", GOALS)
+def test_branch_against_librosa(branch: str, record: Any) -> None:
+    found = subprocess.run(
+        [sys.executable, __file__, branch],
+        env=os.environ | THREADS,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    ours, theirs = map(float, found.stdout.split()[-2:])
+    record(
+        f"{branch}_vs_librosa",
+        ours / theirs,
+        GOALS[branch],
+        f"{ours:.0f} clips/s of {DURATION_S:g} s at {RATE_HZ} Hz in batches of {NUM_CLIPS}, "
+        f"{theirs:.0f} with {DETAILS[branch]}, one core each",
+    )
+
+
+def of_librosa(branch: str, clip: np.ndarray) -> np.ndarray:
+    """Map of one clip."""
+    import librosa
+
+    if branch == "mel":
+        mel = librosa.feature.melspectrogram(
+            y=clip, sr=RATE_HZ, n_fft=WINDOW, hop_length=HOP, n_mels=NUM_MELS, power=1.0
+        )
+        return 20 * np.log10(np.maximum(mel, 1e-5))
+    if branch == "tempogram":
+        onsets = librosa.onset.onset_strength(y=clip, sr=RATE_HZ, n_fft=WINDOW, hop_length=HOP)
+        return librosa.feature.tempogram(onset_envelope=onsets, win_length=384)
+    return librosa.feature.chroma_cens(y=clip, sr=RATE_HZ, hop_length=HOP, tuning=0.0)
+
+
+def clips_per_s(function: Callable[[], Any], num_clips: int) -> float:
+    """Rate of the quickest of three rounds, after one that does not count."""
+    function()
+    seconds = []
+    for _ in range(3):
+        started = perf_counter()
+        function()
+        seconds.append(perf_counter() - started)
+    return num_clips / min(seconds)
+
+
+def main(branch: str) -> None:
+    """Print our rate and librosa's."""
+    import torch
+
+    from csn.config import FrontendConfig
+    from csn.model.frontend import Frontend
+
+    torch.set_num_threads(1)
+    shape = (NUM_CLIPS, round(DURATION_S * RATE_HZ))
+    clips = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
+    settings: Any = {"branches": (branch,), "window": WINDOW, "hop": HOP, "num_mels": NUM_MELS}
+    frontend, batch = Frontend(FrontendConfig(**settings), RATE_HZ), torch.from_numpy(clips)
+    ours = clips_per_s(partial(frontend, batch), NUM_CLIPS)
+    few = clips[:8]
+    theirs = clips_per_s(lambda: [of_librosa(branch, clip) for clip in few], len(few))
+    sys.stdout.write(f"{ours} {theirs}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
