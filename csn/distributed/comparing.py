@@ -23,11 +23,16 @@ from csn import curriculum, storage
 from csn.config import ExperimentConfig, WorkerConfig, from_json, to_json
 from csn.distributed import cluster, experiment, ingest
 from csn.distributed.compatibility import check_start
+from csn.distributed.embedding import read_embeddings
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported
+from csn.distributed.scoring import distances_of
+from csn.distributed.systems import OURS, system_digests
 from csn.distributed.training import read_finished
 from csn.errors import ConfigError, CsnError, TrainingError
 from csn.evaluation.comparison import Comparison, Entry, compared_table
+from csn.evaluation.criteria import Distances
+from csn.evaluation.criteria_scores import mean_criteria
 from csn.paths import Paths
 from csn.reports.comparison import ComparedRun, ComparisonData, render_comparison, tables_of
 from csn.reports.comparison_tables import compared_text
@@ -205,30 +210,40 @@ def _gathered(
     comparison: Comparison, entries: Sequence[Entry], failures: Mapping[str, str]
 ) -> ComparisonData:
     """Read what the experiments that did not fail have written."""
-    scores, criteria, runs, warnings = [], [], [], []
+    scores, runs, warnings = [], [], []
+    heard: dict[str, list[Mapping[str, Distances]]] = {}
     for entry in entries:
         paths = Paths(entry.config)
         if entry.name in failures:
             continue
         scores.append((entry.recipe, storage.read_table(paths.experiment("scores.parquet"))))
-        if storage.exists(uri := paths.experiment("criteria.parquet")):
-            rows = storage.read_table(uri).to_pylist()
-            criteria += [{"recipe": entry.recipe, **row} for row in rows]
+        heard.setdefault(entry.recipe, []).append(_distances(entry.config))
         told = storage.read_json(paths.experiment("warnings.json"))
         warnings += [f"{entry.name}: {message}" for message in told]
         stages = Stages(paths.experiment("stages.json")).all()
         href = f"../../experiments/{entry.name}/report.html"
         shared = tuple(_built_on(entry.config))
         runs.append(ComparedRun(entry.recipe, entry.seed, href, tuple(stages), shared))
+    distances = {}
+    for recipe, found in heard.items():
+        distances[recipe], told = mean_criteria(found)
+        warnings += [f"{recipe}: {message}" for message in told]
     return ComparisonData(
         comparison=comparison,
         scores=compared_table(scores),
-        criteria=criteria,
+        distances=distances,
         runs=runs,
         failures=failures,
         warnings=warnings,
         finished_at=storage.utc_now(),
     )
+
+
+def _distances(config: ExperimentConfig) -> dict[str, Distances]:
+    """Read how far apart an experiment's network finds the tracks, under each criterion."""
+    paths = Paths(config)
+    uri = paths.embeddings(system_digests(config, paths)[OURS])
+    return distances_of(config, read_embeddings(uri, config.network.conditions))[0]
 
 
 def _built_on(config: ExperimentConfig) -> Iterator[str]:

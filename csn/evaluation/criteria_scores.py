@@ -18,10 +18,11 @@ Choices
 -------
 A track's centroid is over those of its segments in which the part sounds (of the mix: any part).
 Two criteria are compared on the tracks that have both centroids, so each pair has a number of
-tracks of its own. [H22] averages the distances of five runs; these are of one, which `seed` names.
+tracks of its own. An experiment compares the distances of its one run, which `seed` names; as
+[H22] does with five, a comparison of systems first averages those of all seeds (`mean_criteria`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, Literal
 
@@ -34,6 +35,7 @@ from csn.errors import ProtocolError
 from csn.evaluation.criteria import (
     Distances,
     centroid_distances,
+    mean_over_seeds,
     pearson,
     reciprocal_ranks,
     spearman,
@@ -75,8 +77,37 @@ def criteria_distances(
     return found, messages
 
 
-def criteria_rows(found: Mapping[str, Distances], *, seed: int) -> Scores:
-    """Compare all that `criteria_distances` found; say of which pairs it could not be done."""
+def mean_criteria(
+    runs: Sequence[Mapping[str, Distances]],
+) -> tuple[dict[str, Distances], list[str]]:
+    """Average what `criteria_distances` found in several runs of a system ([H22] 4.2).
+
+    Only criteria that every run has are averaged; there is a line for each that cannot be.
+    """
+    found, messages = {}, []
+    for name in dict.fromkeys(criterion for run in runs for criterion in run):
+        having = [run[name] for run in runs if name in run]
+        if len(having) < len(runs):
+            messages.append(
+                f"criterion of {name}: {len(having)} of {len(runs)} seeds have it, all needed for "
+                "a mean (see what the others' reports say)"
+            )
+            continue
+        try:
+            found[name] = mean_over_seeds(having)
+        except ProtocolError as error:
+            messages.append(f"criterion of {name}, averaged over seeds: {error}")
+    return found, messages
+
+
+def criteria_rows(found: Mapping[str, Distances], *, seed: int | None) -> Scores:
+    """Compare all criteria in `found`; say of which pairs it could not be done.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Of the run that the distances are of; none where they are means over several.
+    """
     rows: list[dict[str, Any]] = []
     messages = []
     for a, b in combinations(found, 2):
@@ -110,6 +141,8 @@ def _on(one: Distances, places: Int[np.ndarray, " shared"]) -> Distances:
     return Distances(one.ids[places], one.matrix[np.ix_(places, places)])
 
 
-def _row(kind: str, a: str, b: str, value: float, on: Distances, seed: int) -> dict[str, Any]:
+def _row(
+    kind: str, a: str, b: str, value: float, on: Distances, seed: int | None
+) -> dict[str, Any]:
     shared = {"rank": None, "value": value, "seed": seed, "num_tracks": len(on.ids)}
     return {"kind": kind, "a": a, "b": b} | shared

@@ -27,9 +27,12 @@ from csn.evaluation.comparison import (
     missing_seeds,
     scored_systems,
 )
+from csn.evaluation.criteria import Distances
+from csn.evaluation.criteria_scores import criteria_rows
 from csn.reports import plots
 from csn.reports.comparison_plots import mean_bars
 from csn.reports.comparison_tables import PRINTED_NOTICE, ComparedTable, compared_tables
+from csn.reports.criteria_plots import distance_panels
 from csn.reports.data import Stage
 from csn.reports.figures import ShownFigure, leak_figure
 from csn.reports.inline import figure_uri
@@ -60,8 +63,8 @@ class ComparisonData:
     comparison: Comparison
     scores: pa.Table
     """`COMPARED_SCHEMA`."""
-    criteria: Sequence[Mapping[str, Any]] = ()
-    """Rows of the experiments' ``criteria.parquet``, each with its ``recipe``."""
+    distances: Mapping[str, Mapping[str, Distances]] = field(default_factory=dict)
+    """Between tracks under each criterion, averaged over the seeds, by recipe."""
     runs: Sequence[ComparedRun] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     """Why experiments failed, by their names."""
@@ -92,7 +95,12 @@ def tables_of(data: ComparisonData) -> list[ComparedTable]:
     individual = [
         name for name, config in data.comparison.recipes.items() if config.network.individual
     ]
-    return compared_tables(scored_systems(data.scores), individual, data.criteria)
+    criteria = [
+        {"recipe": recipe, **row}
+        for recipe, distances in data.distances.items()
+        for row in criteria_rows(distances, seed=None).rows
+    ]
+    return compared_tables(scored_systems(data.scores), individual, criteria)
 
 
 def render_comparison(data: ComparisonData) -> str:
@@ -128,6 +136,7 @@ def _contents(data: ComparisonData) -> dict[str, Any]:
         "notice": PRINTED_NOTICE,
         "costs": costs(data.runs),
         "leaks": _leak_figures(systems, comparison),
+        "criteria": {name: distance_panels(found) for name, found in data.distances.items()},
         "citations": CITATIONS,
         "colours": plots.CONDITION_COLOURS,
     }

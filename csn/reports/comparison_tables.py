@@ -31,6 +31,7 @@ from csn.reports.tables import aligned
 
 MISSING = "\N{EN DASH}"
 PRINTED_NOTICE = "Printed in the papers, on another corpus (Slakh2100): not comparable one to one"
+OF_MEANS = "from distances averaged over seeds"
 H22_S = 3.0
 """Length of [H22]'s segments in seconds."""
 
@@ -68,7 +69,7 @@ def compared_tables(
     individual : collection of str
         Recipes that train a network for each instrument, as [H22] does.
     criteria : sequence of mapping
-        Rows of ``criteria.parquet``, each with its ``recipe``.
+        Rows of `csn.records.CRITERIA_SCHEMA`, each with its ``recipe``.
     """
     durations_s = sorted({duration_s for system in systems for duration_s in system.durations_s})
     alone = [system for system in systems if system.label in individual]
@@ -210,18 +211,16 @@ def _correlation_table(
     criteria: Sequence[Mapping[str, Any]],
 ) -> ComparedTable:
     """[H22] Table 2: a row for each criterion but the last, a column for each but the first."""
-    found: dict[str, dict[tuple[str, str], list[float]]] = {}
+    found: dict[str, dict[tuple[str, str], float]] = {}
     for row in criteria:
         if row["kind"] == kind:
-            pair = _pair(row["a"], row["b"])
-            found.setdefault(row["recipe"], {}).setdefault(pair, []).append(row["value"])
+            found.setdefault(row["recipe"], {})[_pair(row["a"], row["b"])] = row["value"]
     order = (*CRITERIA, *[name for name in INSTRUMENTS if name not in CRITERIA])
     rows = []
     for recipe, pairs in found.items():
-        means = {pair: float(np.mean(values)) for pair, values in pairs.items()}
-        rows += _triangle(recipe, means, order, "ours")
+        rows += _triangle(recipe, pairs, order, "ours")
     rows += _triangle("[H22]", printed, order, "printed")
-    return ComparedTable(f"[H22] {title}", "mean over seeds", order[1:], tuple(rows))
+    return ComparedTable(f"[H22] {title}", OF_MEANS, order[1:], tuple(rows))
 
 
 def _triangle(
@@ -250,17 +249,17 @@ def _pair(a: str, b: str) -> tuple[str, str]:
 
 def _rank_table(criteria: Sequence[Mapping[str, Any]]) -> ComparedTable:
     """[H22] Table 3: how early the mix finds an instrument's nearest three tracks."""
-    found: dict[tuple[str, str], dict[int, list[float]]] = {}
+    found: dict[tuple[str, str], dict[int, float]] = {}
     for row in criteria:
         if row["kind"] != "reciprocal_rank" or MIX not in _pair(row["a"], row["b"]):
             continue
         instrument = _pair(row["a"], row["b"])[1]
         ranks = found.setdefault((row["recipe"], instrument), {})
-        ranks.setdefault(int(row["rank"]), []).append(row["value"])
+        ranks[int(row["rank"])] = row["value"]
     rows = [
         ComparedRow(
             f"{recipe}, {instrument}",
-            tuple(f"{np.mean(ranks[n]):.2f}" if n in ranks else MISSING for n in (1, 2, 3)),
+            tuple(f"{ranks[n]:.2f}" if n in ranks else MISSING for n in (1, 2, 3)),
         )
         for (recipe, instrument), ranks in found.items()
     ]
@@ -269,4 +268,4 @@ def _rank_table(criteria: Sequence[Mapping[str, Any]]) -> ComparedTable:
         for instrument, ranks in RECIPROCAL_RANKS.items()
     ]
     title = "[H22] Table 3: mean reciprocal rank by the mix of an instrument's nearest tracks"
-    return ComparedTable(title, "mean over seeds", ("1st", "2nd", "3rd"), tuple(rows))
+    return ComparedTable(title, OF_MEANS, ("1st", "2nd", "3rd"), tuple(rows))

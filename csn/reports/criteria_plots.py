@@ -49,7 +49,7 @@ def criteria_section(criteria: pa.Table, distances: Mapping[str, Distances]) -> 
     against = [row["b"] for row in rows if row["kind"] == "reciprocal_rank"]
     sizes = [row["num_tracks"] for row in rows]
     return CriteriaSection(
-        panels=tuple(_shown(name, found, distances) for name, found in distances.items()),
+        panels=distance_panels(distances),
         names=tuple(map(_named, names)),
         mix=_named(against[0]) if against else "",
         correlations=correlations,
@@ -60,6 +60,11 @@ def criteria_section(criteria: pa.Table, distances: Mapping[str, Distances]) -> 
 
 def _named(criterion: str) -> str:
     return WHOLE if criterion == ALL else criterion
+
+
+def distance_panels(distances: Mapping[str, Distances]) -> tuple[ShownFigure, ...]:
+    """Draw each criterion's distances, all over the same tracks."""
+    return tuple(_shown(name, found, distances) for name, found in distances.items())
 
 
 def _shown(name: str, found: Distances, distances: Mapping[str, Distances]) -> ShownFigure:

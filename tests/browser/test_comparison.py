@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from csn import recipes
 from csn.conditions import INSTRUMENTS, MIX
 from csn.evaluation.comparison import Comparison, compared_table
+from csn.evaluation.criteria import centroid_distances
 from csn.records import SCORE_SCHEMA
 from csn.reports.comparison import ComparedRun, ComparisonData, render_comparison
 from csn.reports.data import Stage
@@ -65,19 +67,16 @@ def sample_data():
             built_on = (f"teachers-{seed}", f"pretraining-{seed}")
         href = f"../../experiments/{recipe}-seed{seed}/report.html"
         runs.append(ComparedRun(recipe, seed, href, stages, built_on))
-    criteria = [
-        {"recipe": RECIPES[3], "kind": kind, "a": MIX, "b": name, "rank": rank, "value": 0.2}
-        for name in INSTRUMENTS
-        for kind, rank in [
-            ("pearson", None),
-            ("spearman", None),
-            *(("reciprocal_rank", n) for n in (1, 2, 3)),
-        ]
-    ]
+    places = np.random.default_rng(0).normal(size=(1 + len(INSTRUMENTS), 40, 4))
+    tracks = np.repeat([f"track-{n}" for n in range(10)], 4)
+    criteria = {
+        name: centroid_distances(vectors, tracks)
+        for name, vectors in zip((*INSTRUMENTS, MIX), places, strict=True)
+    }
     return ComparisonData(
         comparison=Comparison("systems", configs, SEEDS),
         scores=compared_table([(r, scores_of(p, r, s)) for p, r, s in done]),
-        criteria=criteria,
+        distances={RECIPES[3]: criteria},
         runs=runs,
         failures={f"{RECIPES[2]}-seed2": "the loss is <not> a number"},
         warnings=["demo_free_mixing-seed0: piano: 2 of 20 test tracks are left out"],
@@ -106,8 +105,8 @@ def test_page_asks_for_nothing_and_has_no_errors(opened):
 
 def test_every_figure_is_drawn_and_described(opened):
     images = opened.page.locator("img")
-    # Two bar charts, and a leak matrix for each network that hears mixes.
-    assert images.count() == 2 + 3
+    # Two bar charts, a leak matrix for each network that hears mixes, six criteria of one recipe.
+    assert images.count() == 2 + 3 + 6
     for image in images.all():
         image.scroll_into_view_if_needed()
         assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0

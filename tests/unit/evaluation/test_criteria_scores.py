@@ -2,10 +2,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from csn.evaluation.criteria import Distances
 from csn.evaluation.criteria_scores import (
     criteria_distances,
     criteria_rows,
     criteria_table,
+    mean_criteria,
     mix_criterion,
 )
 from csn.records import CRITERIA_SCHEMA, embedding_schema
@@ -91,3 +93,26 @@ def test_rows_become_a_table():
     table = criteria_table(rows_of({"drums": table_of(DRUMS)}).rows)
     assert table.schema.equals(CRITERIA_SCHEMA)
     assert table["rank"].to_pylist() == [None, None, 1, 2, 3]
+
+
+def test_distances_of_several_seeds_are_averaged_before_they_are_compared():
+    ids = np.arange(3)
+
+    def run(scale):
+        matrix = np.array([[0.0, 1, 2], [1, 0, 3], [2, 3, 0]]) * scale
+        return {"drums": Distances(ids, matrix), "all": Distances(ids, matrix)}
+
+    first, second = run(1.0), run(2.0)
+    del second["drums"]
+    means, messages = mean_criteria([first, run(3.0)])
+    np.testing.assert_allclose(means["drums"].matrix[0], [0.0, 2.0, 4.0])
+    assert messages == []
+    means, messages = mean_criteria([first, second])
+    assert list(means) == ["all"]
+    assert messages == [
+        "criterion of drums: 1 of 2 seeds have it, all needed for a mean (see what the others' "
+        "reports say)"
+    ]
+    means, messages = mean_criteria([first, {"drums": Distances(ids + 1, first["drums"].matrix)}])
+    assert means == {}
+    assert "criterion of drums, averaged over seeds: 3 and 3 tracks found" in messages[0]

@@ -105,10 +105,9 @@ def test_criteria_stand_beside_those_of_the_paper():
             "a": "drums",
             "b": "mix",
             "rank": None,
-            "value": v + seed,
+            "value": value,
         }
-        for kind, v in values.items()
-        for seed in (0, 0.1)
+        for kind, value in values.items()
     ]
     criteria += [
         {"recipe": "alone", "kind": "reciprocal_rank", "a": "bass", "b": "mix", "rank": rank}
@@ -116,9 +115,9 @@ def test_criteria_stand_beside_those_of_the_paper():
         for rank in (1, 2, 3)
     ]
     pearson, spearman, ranks = compared_tables([], criteria=criteria)
-    assert rows_of(pearson, "ours") == {"alone, mix": ("0.25", *["\N{EN DASH}"] * 4)}
+    assert rows_of(pearson, "ours") == {"alone, mix": ("0.2", *["\N{EN DASH}"] * 4)}
     assert rows_of(pearson, "printed")["[H22], drums"][:2] == ("", "-0.014")
-    assert rows_of(spearman, "ours")["alone, mix"][0] == "0.35"
+    assert rows_of(spearman, "ours")["alone, mix"][0] == "0.3"
     assert rows_of(ranks, "ours") == {"alone, bass": ("1.00", "0.50", "0.33")}
     assert rows_of(ranks, "printed")["[H22], drums"] == ("0.31", "0.35", "0.22")
 

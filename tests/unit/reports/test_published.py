@@ -1,5 +1,4 @@
-from csn.conditions import INSTRUMENTS
-from csn.evaluation.scores import ALL
+from csn.conditions import INSTRUMENTS, MIX
 from csn.reports.published import CITATIONS, PUBLISHED, published_rows
 
 
@@ -20,7 +19,7 @@ def test_rows_are_those_of_the_protocol_and_segment_length():
 
 def test_what_a_paper_does_not_print_is_absent():
     networks, separated = published_rows("music_id", 3.0)[:2]
-    assert networks.percent[ALL] == 93.24
+    assert networks.percent[MIX] == 93.24
     assert "others" not in networks.percent
     assert set(separated.percent) == {"drums", "piano"}
     assert networks.mean is None
