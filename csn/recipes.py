@@ -47,6 +47,12 @@ def hashizume2022() -> ExperimentConfig:
     )
 
 
+def hashizume2022_separated() -> ExperimentConfig:
+    """Give the same networks parts that were separated from the mix ([H22] Table 1, [H24] 4.2)."""
+    base = hashizume2022()
+    return replace(base, name="hashizume2022_separated", audio=AudioConfig(separator="oracle"))
+
+
 def hashizume2024_scratch() -> ExperimentConfig:
     """Train one CSN from basic and interchanged triplets and nothing before ([H24] 3.1)."""
     return ExperimentConfig(
@@ -130,7 +136,7 @@ def demo_sized(config: ExperimentConfig) -> ExperimentConfig:
         config,
         name=f"demo_{config.name}",
         corpus=CorpusConfig(name="generated-demo"),
-        audio=AudioConfig(sample_rate_hz=16_000),
+        audio=replace(config.audio, sample_rate_hz=16_000),
         triplets=TripletConfig(
             num_triplets=triplets,
             interchanged=config.triplets.interchanged,
@@ -221,6 +227,7 @@ def tiny() -> ExperimentConfig:
 
 SYSTEMS: tuple[Recipe, ...] = (
     hashizume2022,
+    hashizume2022_separated,
     hashizume2024,
     hashizume2024_scratch,
     hashizume2024_basic,

@@ -1,1 +1,1 @@
-"""From files to the parts of a track: decoding, summing, silence and segments."""
+"""From files to the parts of a track: decoding, summing, separation, silence and segments."""

@@ -3,7 +3,9 @@
 Conventions
 -----------
 A part is the sum of all stems of one instrument. All parts of a track are shifted by the *piece's*
-first onset (never by the part's own), so that an instrument which enters late still does.
+first onset (never by the part's own), so that an instrument which enters late still does. Where a
+separator is asked for, the part is its estimate; whether and where it sounds is measured on the
+known stems all the same, so that original and separated sounds answer the same questions.
 
 Choices
 -------
@@ -18,6 +20,7 @@ from jaxtyping import Float, Int16
 
 from csn.audio.activity import levels_db
 from csn.audio.decode import decode
+from csn.audio.separation import held, separator_of
 from csn.config import AudioConfig
 from csn.errors import CorpusError, StorageError
 from csn.records import Track
@@ -62,8 +65,8 @@ def prepare_track(track: Track, audio: AudioConfig) -> PreparedTrack:
         file; without one of its stems a part would sound otherwise than the corpus says, so the
         whole track is refused.
     """
-    sums, warnings = _summed(track, audio)
-    heights = np.abs(sum(sums.values()))  # of the mix, sample by sample
+    known, warnings = _summed(track, audio)
+    heights = np.abs(sum(known.values()))  # of the mix, sample by sample
     mix_peak = float(heights.max(initial=0.0))
     if mix_peak < SILENT_PEAK:
         raise CorpusError(
@@ -71,12 +74,16 @@ def prepare_track(track: Track, audio: AudioConfig) -> PreparedTrack:
             f"above {SILENT_PEAK}; leave the track out or render it again"
         )
     onset = _onset(track, heights, mix_peak, audio)
-    aligned = {part: samples[onset:] for part, samples in sums.items() if samples[onset:].any()}
+    rate = audio.sample_rate_hz
+    sums = known
+    if separator := separator_of(audio):
+        sums, known = separator(known, rate), held(separator, known)
+    sounding = {part: samples[onset:] for part, samples in known.items() if samples[onset:].any()}
+    aligned = {part: sums[part][onset:] for part in sounding}
     peak = max(float(np.abs(samples).max()) for samples in aligned.values())
     # A part may go beyond full scale where others cancel it in the mix: scale, do not clip.
     scale = max(1.0, peak) / FULL_SCALE
-    rate = audio.sample_rate_hz
-    levels = {part: levels_db(x, rate, audio.level_hop_s) for part, x in aligned.items()}
+    levels = {part: levels_db(x, rate, audio.level_hop_s) for part, x in sounding.items()}
     pcm = {part: _quantised(samples, scale) for part, samples in aligned.items()}
     return PreparedTrack(track, Parts(pcm, scale, rate), onset / rate, levels, warnings)
 

@@ -104,6 +104,12 @@ class AudioConfig(Strict):
     """Longer tracks are read up to here, which bounds the memory a worker needs."""
     max_length_difference_s: float = 1.0
     """Stems of a track may differ by so much (padded, with a warning), not by more."""
+    separator: Literal["none", "oracle", "hpss", "demucs"] = "none"
+    """Hear parts as they are, or as something separates them from the mix ([H22], [H24])."""
+    bleed_db: float = -20.0
+    """`oracle`: how loud all else comes through in a part, against the part itself."""
+    demucs_weights: str = ""
+    """`demucs`: a network's safetensors file, at one path on every node."""
 
     def __post_init__(self) -> None:
         check(
@@ -113,7 +119,12 @@ class AudioConfig(Strict):
         check(self.segment_s > 0, f"audio.segment_s={self.segment_s} must be positive")
         check_range("audio.max_track_s", self.max_track_s, self.segment_s)
         check_range("audio.max_length_difference_s", self.max_length_difference_s, 0)
-        for name in ("silence_db", "flat_db", "onset_db"):
+        check(
+            bool(self.demucs_weights) == (self.separator == "demucs"),
+            f"audio.demucs_weights={self.demucs_weights!r} with audio.separator={self.separator}: "
+            "demucs needs a file of weights, and nothing else does",
+        )
+        for name in ("silence_db", "flat_db", "onset_db", "bleed_db"):
             check_range(f"audio.{name}", getattr(self, name), -200, 0)
         frames = self.segment_s / self.level_hop_s if self.level_hop_s > 0 else 0.5
         check(

@@ -13,6 +13,7 @@ from csn.conditions import INSTRUMENTS, MIX
 from csn.distributed import experiment, training
 from csn.distributed.bank import load_parts, mixes_of
 from csn.distributed.progress import Stages
+from csn.errors import ConfigError
 from csn.model import checkpoint
 from csn.model.network import build_network
 from csn.paths import Paths
@@ -182,3 +183,34 @@ def test_ranks_train_individual_networks_though_a_share_lacks_some_parts(config_
     start = build_network(config).networks
     for condition, network in checkpoint.load(found.uri).network.networks.items():
         assert not torch.equal(network.head.linear.weight, start[condition].head.linear.weight)
+
+
+def test_networks_of_whole_parts_are_scored_on_separated_ones(config_of, trained):
+    paths = trained("hashizume2022")
+    config = config_of("hashizume2022")
+    config = replace(
+        config,
+        name="on-separated",
+        audio=replace(config.audio, separator="oracle"),
+        evaluation=replace(config.evaluation, checkpoint_uri=paths.best_checkpoint, baselines=()),
+    )
+    experiment.evaluate(config)
+    separated = storage.read_table(Paths(config).experiment("scores.parquet")).to_pylist()
+    whole = storage.read_table(paths.experiment("scores.parquet")).to_pylist()
+    asked = [
+        {
+            row["condition"]: row["num_queries"]
+            for row in rows
+            if (row["protocol"], row["system"]) == ("music_id", "csn")
+        }
+        for rows in (separated, whole)
+    ]
+    assert {*INSTRUMENTS, MIX} <= set(asked[0])
+    assert asked[0] == asked[1]  # the same segments, since the known stems say which of them sound
+
+
+def test_separator_that_leaves_wanted_parts_together_is_refused(config_of):
+    config = config_of("hashizume2024_scratch")
+    config = replace(config, audio=replace(config.audio, separator="hpss"))
+    with pytest.raises(ConfigError, match=r"hpss gives drums, others; .* bass, guitar, piano"):
+        experiment.prepare(config)
