@@ -123,14 +123,16 @@ class Validation:
         found: dict[str, float] = {}
         individual = self._config.network.individual
         for protocol in ("music_id",) if individual else ("music_id", "pseudo_mix_id"):
-            scores = []
+            scores = {}
             for condition in self._config.network.conditions:
                 score = self._score(protocol, condition, embeddings[condition], columns)
                 if score is not None:
                     found[f"val/{protocol}/{condition}"] = score
-                    scores.append(score)
-            if scores:
-                found[f"val/{protocol}/mean"] = float(np.mean(scores))
+                    scores[condition] = score
+            # The mix's own network is no part of a mean, unless it is all there is.
+            counted = [score for name, score in scores.items() if name != MIX] or [*scores.values()]
+            if counted:
+                found[f"val/{protocol}/mean"] = float(np.mean(counted))
         return found
 
     @torch.inference_mode()
