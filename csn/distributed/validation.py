@@ -130,7 +130,7 @@ class Validation:
                     found[f"val/{protocol}/{condition}"] = score
                     scores[condition] = score
             # The mix's own network is no part of a mean, unless it is all there is.
-            counted = [score for name, score in scores.items() if name != MIX] or [*scores.values()]
+            counted = [scores[name] for name in scores if name != MIX] or [*scores.values()]
             if counted:
                 found[f"val/{protocol}/mean"] = float(np.mean(counted))
         return found
