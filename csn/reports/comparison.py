@@ -40,7 +40,7 @@ from csn.reports.published import CITATIONS
 from csn.reports.score_tables import PROTOCOLS, leak_matrices
 
 EARLIER = ("teachers", "pretraining")
-"""Trainings that go before one, by the names of their stages."""
+"""Trainings that go before one; their stages are named ``<training>: <stage>``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +189,15 @@ def _leak_figures(
 def costs(runs: Sequence[ComparedRun]) -> list[Cost]:
     """Seconds of each recipe's trainings, mean over its seeds, from what the stages took.
 
-    The stage of a shared training lies with the run that made it; all that build on it count it.
+    The stages of a shared training lie with the run that made it; all that build on it count them.
     """
     earlier_s: dict[str, float] = {}
     for run in runs:
-        for stage in run.stages:
-            if stage.name in EARLIER:
-                same = [name for name in run.built_on if name.partition("-")[0] == stage.name]
-                earlier_s |= dict.fromkeys(same, stage.seconds)
+        for kind in EARLIER:
+            seconds = [stage.seconds for stage in run.stages if _part_of(stage) == kind]
+            if seconds:
+                same = [name for name in run.built_on if name.partition("-")[0] == kind]
+                earlier_s |= dict.fromkeys(same, sum(seconds))
     by_recipe: dict[str, list[ComparedRun]] = {}
     for run in runs:
         by_recipe.setdefault(run.recipe, []).append(run)
@@ -220,10 +221,16 @@ def _cost(recipe: str, runs: Sequence[ComparedRun], earlier_s: Mapping[str, floa
         stage.seconds
         for run in runs
         for stage in run.stages
-        if stage.name not in (*EARLIER, "train", "compose", "prepare")
+        if stage.name not in ("train", "compose", "prepare") and _part_of(stage) not in EARLIER
     )
     teachers, pretraining = (mean(kind) for kind in EARLIER)
     return Cost(recipe, teachers, pretraining, mean("train"), other / len(runs), len(runs))
+
+
+def _part_of(stage: Stage) -> str:
+    """Name of the training before this one that `stage` belongs to; empty for its own."""
+    before, separator, _ = stage.name.partition(": ")
+    return before if separator else ""
 
 
 def _seconds(seconds: float | None) -> str:

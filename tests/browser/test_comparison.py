@@ -63,7 +63,8 @@ def sample_data():
         stages = [Stage("train", 300.0 + seed), Stage("embed", 20.0)]
         built_on = ()
         if recipe == "demo_hashizume2024":
-            stages += [Stage("teachers", 100.0), Stage("pretraining", 90.0)]
+            stages += [Stage("teachers: plan", 10.0), Stage("teachers: train", 90.0)]
+            stages += [Stage("pretraining: train", 90.0)]
             built_on = (f"teachers-{seed}", f"pretraining-{seed}")
         href = f"../../experiments/{recipe}-seed{seed}/report.html"
         runs.append(ComparedRun(recipe, seed, href, stages, built_on))

@@ -62,7 +62,7 @@ def test_headline_holds_means_against_the_untrained_network_and_chance(bare, sco
     ]
     text = words(render_page(replace(bare, scores=table(rows))))
     assert "82.0 % untrained 45.0 % chance 10.0 % Mean over 5 of 5 subspaces, 3 s" in text
-    assert "60.0 % untrained – % chance 10.0 % Mean over 2 of 5 subspaces, 10 s" in text  # noqa: RUF001
+    assert "60.0 % chance 10.0 % Mean over 2 of 5 subspaces, 10 s" in text
 
 
 def test_scores_stand_beside_what_the_papers_print(bare, score, table):
