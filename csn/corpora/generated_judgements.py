@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from csn.corpora.tags import TAGS
+from csn.corpora.tags import TAGS, Group
 
 ID_PREFIX = "generated-"
 """How a triplet's id says that no person judged it."""
@@ -30,7 +30,7 @@ USUAL_CUT = 50
 """Tags above this strength count."""
 ALIKE_BPM = 5.0
 
-_WEIGHTS = {"genre": 2.0, "mood": 1.0, "instrument": 1.0, "era": 1.0}
+_WEIGHTS: dict[Group, float] = {"genre": 2.0, "mood": 1.0, "instrument": 1.0, "era": 1.0}
 _SURENESS = 2.5
 _FEWEST_VOTES, _MOST_VOTES = 5, 12
 _PLACES = ("anchor", "song1", "song2")

@@ -73,8 +73,9 @@ def songs(config: GeneratedMsdConfig) -> list[SongSpec]:
     >>> len(songs(GeneratedMsdConfig(num_train_tracks=7)))
     97
     """
-    numbers = [getattr(config, f"num_{split}_tracks") for split in SPLITS]
-    splits = [split for split, count in zip(SPLITS, numbers, strict=True) for _ in range(count)]
+    splits: list[Split] = []
+    for split in SPLITS:
+        splits += [split] * getattr(config, f"num_{split}_tracks")
     shift = np.random.default_rng([_STREAM, config.seed])
     first_name, first_7digital = (int(shift.integers(n)) for n in (_NUM_NAMES, _NUM_7DIGITAL))
     specs = []

@@ -27,6 +27,7 @@ MIN_STRENGTH = 20
 """Weaker tags are left out, as if no listener had thought of them."""
 FULL_STRENGTH = 100
 
+# Programs (0-based) and kits that clues speak of; other numbers below are General MIDI's too.
 STANDARD_KITS, POWER_KIT, ELECTRONIC_KIT, TR_808_KIT, SOFT_KITS = (0, 8), 16, 24, 25, (32, 40)
 """Kits of the font's drum bank: standard and room, power, electronic, 808, jazz and brush."""
 ACOUSTIC_GUITARS, JAZZ_GUITAR, CLEAN_GUITARS, DISTORTED = (24, 25), 26, (27, 28, 31), (29, 30)
