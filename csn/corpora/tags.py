@@ -30,7 +30,7 @@ FULL_STRENGTH = 100
 # Programs (0-based) and kits that clues speak of; other numbers below are General MIDI's too.
 STANDARD_KITS, POWER_KIT, ELECTRONIC_KIT, TR_808_KIT, SOFT_KITS = (0, 8), 16, 24, 25, (32, 40)
 """Kits of the font's drum bank: standard and room, power, electronic, 808, jazz and brush."""
-ACOUSTIC_GUITARS, JAZZ_GUITAR, CLEAN_GUITARS, DISTORTED = (24, 25), 26, (27, 28, 31), (29, 30)
+ACOUSTIC_GUITARS, JAZZ_GUITAR, DISTORTED = (24, 25), 26, (29, 30)
 ELECTRIC_PIANOS, ORGANS, STRINGS, BRASS = (4, 5), (16, 17, 18), (44, 45, 48, 49), (56, 57, 60, 61)
 SAXOPHONES, SYNTHS, SLAP_BASSES = (64, 65, 66, 67), range(80, 96), (36, 37)
 VOICES = (52, 53, 54, 85, 91)
