@@ -7,7 +7,14 @@ never changes. Values that a paper leaves open and a
 follow-up's public code fills in are marked [LAB].
 """
 
-from csn.config.data import AudioConfig, CorpusConfig, GeneratedConfig, MixingConfig, TripletConfig
+from csn.config.data import (
+    AudioConfig,
+    CorpusConfig,
+    GeneratedConfig,
+    GeneratedMsdConfig,
+    MixingConfig,
+    TripletConfig,
+)
 from csn.config.experiment import ExperimentConfig, from_json, to_json
 from csn.config.learning import (
     FrontendConfig,
@@ -26,6 +33,7 @@ __all__ = [
     "ExperimentConfig",
     "FrontendConfig",
     "GeneratedConfig",
+    "GeneratedMsdConfig",
     "LossConfig",
     "MixingConfig",
     "NetworkConfig",

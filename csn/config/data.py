@@ -39,6 +39,35 @@ class GeneratedConfig(Strict):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GeneratedMsdConfig(Strict):
+    """Size of a corpus of our own making in the Million Song Dataset's layout."""
+
+    num_train_tracks: int = 160
+    """Tracks in the train split."""
+    num_validation_tracks: int = 30
+    """Tracks in the validation split."""
+    num_test_tracks: int = 60
+    """Tracks in the test split."""
+    clip_s: float = 30.0
+    """About how long a preview clip is; the real ones have 30 to 60 s."""
+    num_triplets: int = 600
+    """Rows of raw-dim-sim.csv; clean-dim-sim.csv has those on which the judgements agree."""
+    seed: int = 0
+    """Seed of the composer and of all other chance; the same seed writes the same corpus."""
+
+    def __post_init__(self) -> None:
+        for name in (*(f"num_{split}_tracks" for split in SPLITS), "num_triplets", "seed"):
+            count = getattr(self, name)
+            check(count >= 0, f"corpus.generated_msd.{name}={count} must not be negative")
+        check(
+            self.num_triplets == 0 or self.num_test_tracks >= 3,
+            f"corpus.generated_msd.num_test_tracks={self.num_test_tracks} must be at least 3, "
+            "of which a triplet is made; or set corpus.generated_msd.num_triplets to 0",
+        )
+        check_range("corpus.generated_msd.clip_s", self.clip_s, 5)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CorpusConfig(Strict):
     """Which tracks there are and where they lie."""
 

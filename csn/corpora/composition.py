@@ -18,7 +18,7 @@ import numpy as np
 import pretty_midi
 
 from csn.conditions import Instrument
-from csn.corpora.figures import Bar, Song
+from csn.corpora.figures import Bar, Mode, Song
 from csn.corpora.playing import PRESENCE, Rng, Seat, play
 from csn.corpora.soundfont import Patch
 
@@ -69,13 +69,13 @@ _LOWEST = {Instrument.BASS: 28, Instrument.GUITAR: 40}
 
 _MAJOR_LOOPS = ((0, 4, 5, 3), (0, 5, 3, 4), (5, 3, 0, 4), (1, 4, 0, 5), (0, 2, 3, 4))
 _MINOR_LOOPS = ((0, 5, 2, 6), (0, 6, 5, 6), (0, 3, 5, 4), (5, 6, 0, 0), (0, 2, 6, 3))
-_MODES = (
-    ((0, 2, 4, 5, 7, 9, 11), _MAJOR_LOOPS),
-    ((0, 2, 3, 5, 7, 8, 10), _MINOR_LOOPS),
-    ((0, 2, 3, 5, 7, 9, 10), ((0, 3, 0, 3), (0, 2, 3, 6), (0, 6, 3, 0))),
-    ((0, 2, 4, 5, 7, 9, 10), ((0, 6, 3, 0), (0, 3, 6, 3), (0, 4, 3, 0))),
+_MODES: tuple[tuple[Mode, tuple[int, ...], tuple[tuple[int, ...], ...]], ...] = (
+    ("major", (0, 2, 4, 5, 7, 9, 11), _MAJOR_LOOPS),
+    ("minor", (0, 2, 3, 5, 7, 8, 10), _MINOR_LOOPS),
+    ("dorian", (0, 2, 3, 5, 7, 9, 10), ((0, 3, 0, 3), (0, 2, 3, 6), (0, 6, 3, 0))),
+    ("mixolydian", (0, 2, 4, 5, 7, 9, 10), ((0, 6, 3, 0), (0, 3, 6, 3), (0, 4, 3, 0))),
 )
-"""Major, minor, dorian, mixolydian; each with chord loops, in degrees, that suit it."""
+"""The modes' scales, and for each the chord loops, in degrees, that suit it."""
 _FORMS = (("verse", "chorus", "verse", "chorus", "bridge", "chorus"), ("verse", "verse", "chorus"))
 
 
@@ -98,6 +98,11 @@ class Piece:
     beats_per_bar: int
     length_s: float
     stems: tuple[Stem, ...]
+    key: int
+    """Pitch class of the tonic: 0 is C, 11 is B."""
+    mode: Mode
+    swing: float
+    """Where the middle of a swung pair of notes lies: 0.5 is straight, 0.67 a triplet."""
 
 
 def compose(seed: int, index: int, *, tempo_bpm: float, duration_s: float) -> Piece:
@@ -127,7 +132,14 @@ def compose(seed: int, index: int, *, tempo_bpm: float, duration_s: float) -> Pi
         number += 1
     music_s = song.seconds(np.array([float(len(song.bars) * song.bar_steps)]))[0]
     return Piece(
-        rng.bytes(16).hex(), tempo_bpm, song.beats_per_bar, float(music_s) + TAIL_S, tuple(stems)
+        uuid=rng.bytes(16).hex(),
+        tempo_bpm=tempo_bpm,
+        beats_per_bar=song.beats_per_bar,
+        length_s=float(music_s) + TAIL_S,
+        stems=tuple(stems),
+        key=song.key,
+        mode=song.mode,
+        swing=song.swing,
     )
 
 
@@ -171,7 +183,7 @@ def _song(rng: Rng, tempo_bpm: float, duration_s: float) -> Song:
     bar_s = beats * 60 / tempo_bpm
     num_bars = max(1, int((duration_s - TAIL_S) / bar_s))
     silent = min(int(rng.choice(3, p=(0.35, 0.45, 0.2))), num_bars // 6)
-    scale, loops = _MODES[rng.choice(len(_MODES), p=(0.4, 0.3, 0.15, 0.15))]
+    mode, scale, loops = _MODES[rng.choice(len(_MODES), p=(0.4, 0.3, 0.15, 0.15))]
     key = int(rng.integers(12))
     return Song(
         tempo_bpm=tempo_bpm,
@@ -179,6 +191,8 @@ def _song(rng: Rng, tempo_bpm: float, duration_s: float) -> Song:
         lead_in_s=silent * bar_s,
         swing=float(rng.uniform(0.56, 0.67)) if rng.random() < 0.35 else 0.5,
         swing_steps=int(rng.choice((2, 4))),
+        key=key,
+        mode=mode,
         scale=tuple(p for p in range(12, 120) if (p - key) % 12 in scale),
         bars=_bars(rng, num_bars - silent, [(key + p) % 12 for p in scale], loops),
     )

@@ -10,11 +10,13 @@ player's style and the song, and gives notes placed from the bar's start.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 BEAT_STEPS = 4
+
+Mode = Literal["major", "minor", "dorian", "mixolydian"]
 
 Onsets = tuple[int, ...]
 """Steps of a bar on which notes begin, in order."""
@@ -50,6 +52,9 @@ class Song:
     swing: float
     """Where the middle of a swung pair lies: 0.5 is straight, 0.67 a triplet."""
     swing_steps: int
+    key: int
+    """Pitch class of the tonic."""
+    mode: Mode
     scale: tuple[int, ...]
     """The scale's pitches over the whole range."""
     bars: tuple[Bar, ...]

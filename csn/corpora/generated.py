@@ -115,19 +115,30 @@ def write_track(spec: PieceSpec, config: GeneratedConfig, corpus_uri: str) -> st
     return track_uri
 
 
+def rendered(
+    piece: Piece, sample_rate_hz: int
+) -> tuple[Int16[np.ndarray, "stems samples"], list[float], float]:
+    """Audio of a piece's stems that have a patch; their sum is the mix.
+
+    Returns
+    -------
+    The samples; each stem's loudness before levelling, in LUFS; the gain given to all, a factor.
+    """
+    stems = [stem for stem in piece.stems if stem.patch is not None]
+    audio = [_render(stem, piece.length_s, sample_rate_hz) for stem in stems]
+    return _levelled(np.stack(audio), sample_rate_hz)
+
+
 def _files(piece: Piece, track_id: str, sample_rate_hz: int) -> dict[str, bytes]:
     """Content of each file of a track, metadata.yaml last."""
-    rendered = [stem for stem in piece.stems if stem.patch is not None]
-    audio, loudness, gain = _levelled(
-        np.stack([_render(stem, piece.length_s, sample_rate_hz) for stem in rendered]),
-        sample_rate_hz,
-    )
+    stems = [stem for stem in piece.stems if stem.patch is not None]
+    audio, loudness, gain = rendered(piece, sample_rate_hz)
     files = {"all_src.mid": _midi(piece, piece.stems)}
-    for stem, samples in zip(rendered, audio, strict=True):
+    for stem, samples in zip(stems, audio, strict=True):
         files[f"MIDI/{stem.stem_id}.mid"] = _midi(piece, (stem,))
         files[f"stems/{stem.stem_id}.flac"] = _flac(samples, sample_rate_hz)
     files["mix.flac"] = _flac(audio.sum(axis=0, dtype=np.int16), sample_rate_hz)
-    by_stem = {stem.stem_id: one for stem, one in zip(rendered, loudness, strict=True)}
+    by_stem = {stem.stem_id: one for stem, one in zip(stems, loudness, strict=True)}
     metadata = _metadata(piece, track_id, by_stem, gain)
     files["metadata.yaml"] = yaml.safe_dump(metadata).encode()
     return files

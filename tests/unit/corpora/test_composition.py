@@ -140,6 +140,30 @@ def test_some_pieces_begin_with_bars_of_silence(corpus):
     assert sum(onset < 0.1 for onset in onsets_s) > 20
 
 
+SCALES = {
+    "major": {0, 2, 4, 5, 7, 9, 11},
+    "minor": {0, 2, 3, 5, 7, 8, 10},
+    "dorian": {0, 2, 3, 5, 7, 9, 10},
+    "mixolydian": {0, 2, 4, 5, 7, 9, 10},
+}
+
+
+def test_a_piece_tells_the_key_and_mode_of_which_its_notes_are(corpus):
+    assert {piece.mode for piece in corpus} == set(SCALES)
+    assert {piece.key for piece in corpus} == set(range(12))
+    for piece in corpus:
+        pitched = [one for one in stems_of(piece) if one.program not in (128, *range(29, 40))]
+        degrees = Counter((n.pitch - piece.key) % 12 for s in pitched for n in s.notes)
+        inside = sum(degrees[degree] for degree in SCALES[piece.mode])
+        assert inside == degrees.total()
+
+
+def test_a_third_of_the_pieces_swings_and_no_more_than_a_triplet(corpus):
+    swung = [piece.swing for piece in corpus if piece.swing != 0.5]
+    assert len(corpus) / 5 < len(swung) < len(corpus) / 2
+    assert 0.56 <= min(swung) <= max(swung) <= 0.67
+
+
 def bars_of(piece, stem):
     """A drummer's bars, each as the set of its (sixteenth, pitch)."""
     step_s = bar_s(piece) / (4 * piece.beats_per_bar)

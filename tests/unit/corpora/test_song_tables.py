@@ -1,0 +1,37 @@
+import io
+
+import h5py
+import numpy as np
+import pytest
+
+from csn.corpora.song_tables import TABLES, song_file
+
+
+def read(data):
+    with h5py.File(io.BytesIO(data)) as h5:
+        return {path: h5[path][:] for path in TABLES}
+
+
+def test_tables_have_one_row_and_their_fields_in_alphabetical_order():
+    for path, rows in read(song_file({})).items():
+        assert rows.shape == (1,)
+        assert list(rows.dtype.names) == sorted(rows.dtype.names) == list(TABLES[path])
+
+
+def test_values_go_to_the_table_that_has_the_field_and_the_rest_is_not_known():
+    tables = read(song_file({"tempo": 97.5, "key": 11, "year": 1984, "title": b"A"}))
+    analysis, metadata = tables["analysis/songs"][0], tables["metadata/songs"][0]
+    assert (analysis["tempo"], analysis["key"], analysis["mode"]) == (97.5, 11, 0)
+    assert (metadata["title"], metadata["artist_name"]) == (b"A", b"")
+    assert metadata["artist_7digitalid"] == -1
+    assert np.isnan(metadata["song_hotttnesss"])
+    assert tables["musicbrainz/songs"]["year"] == [1984]
+
+
+def test_the_same_values_give_the_same_bytes():
+    assert song_file({"tempo": 97.5}) == song_file({"tempo": 97.5})
+
+
+def test_a_field_that_no_table_has_is_refused_by_its_name():
+    with pytest.raises(KeyError, match="no table has a field tempo_bpm"):
+        song_file({"tempo_bpm": 97.5})
