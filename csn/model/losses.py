@@ -31,10 +31,10 @@ from torch import Tensor
 
 
 def triplet_loss(
-    positive_distance: Float[Tensor, " batch"],
-    negative_distance: Float[Tensor, " batch"],
+    positive_distance: Float[Tensor, "*batch"],
+    negative_distance: Float[Tensor, "*batch"],
     margin: float,
-) -> Float[Tensor, " batch"]:
+) -> Float[Tensor, "*batch"]:
     """Loss of each triplet: ``max(0, d(a, p) - d(a, n) + margin)`` ([H22] Eq. 1, [H24] Eq. 1)."""
     return torch.relu(positive_distance - negative_distance + margin)
 
