@@ -67,7 +67,7 @@ def kiviat(systems: Mapping[str, Mapping[str, float]], conditions: Sequence[str]
     for (name, values), (colour, marker, dashes) in zip(percent.items(), STYLES, strict=False):
         closed = np.append(values, values[0])
         ax.plot(angles, closed, color=colour, marker=marker, ls=dashes, lw=1.8, ms=5, label=name)
-    _spokes(ax, angles[:-1], conditions, lowest=float(np.nanmin(found)))
+    _spokes(ax, angles[:-1], conditions, found[np.isfinite(found)])
     figure.legend(loc="outside lower center", frameon=False, fontsize=SMALL, labelcolor=INK)
     return figure
 
@@ -97,19 +97,20 @@ def _percent(shares: Mapping[str, float], conditions: Sequence[str]) -> np.ndarr
 
 
 def _spokes(
-    ax: PolarAxes, angles: np.ndarray, conditions: Sequence[str], *, lowest: float
+    ax: PolarAxes, angles: np.ndarray, conditions: Sequence[str], percent: np.ndarray
 ) -> None:
     """Lay out spokes, rings and their names; the centre lies below chance and every score."""
     ax.set_theta_zero_location("N")
     ax.set_theta_direction(-1)
-    # Scores lie between chance and 90 %: from 0 on, all polygons would look alike.
-    centre = min(40, 10 * math.floor(lowest / 10))
-    rings = list(range(centre + 10, 101, 10))
-    ax.set_ylim(centre, 100)
+    # Scores lie around 70 %: between 0 and 100 all polygons would look alike.
+    centre = min(40, 10 * (math.ceil(percent.min() / 10) - 1))
+    rim = max(80, min(100, 10 * (math.floor(percent.max() / 10) + 1)))
+    rings = list(range(centre + 10, rim + 1, 10))
+    ax.set_ylim(centre, rim)
     ax.set_yticks(rings, [str(ring) for ring in rings])
     ax.set_rlabel_position(180 / len(conditions))
     ax.set_xticks(angles, list(conditions))
-    ax.tick_params(axis="x", labelsize=MEDIUM, labelcolor=INK, pad=7)
+    ax.tick_params(axis="x", labelsize=MEDIUM, labelcolor=INK, pad=9)
     ax.tick_params(axis="y", labelsize=SMALL - 1, labelcolor=MUTED)
     ax.grid(color=RULE, linewidth=0.6)
     ax.spines["polar"].set_color(RULE)
