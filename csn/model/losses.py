@@ -123,7 +123,8 @@ class BatchLoss:
     loss: Float[Tensor, ""]
     """Mean over basic and interchanged triplets together, zeros included; or over anchors."""
     active: Float[Tensor, ""]
-    """Share of the triplets whose loss is not zero, or of anchors with a wrong neighbour."""
+    """Share of the triplets whose loss is not zero, of anchors with a wrong neighbour, or of pairs
+    with a semi-hard negative."""
     terms: dict[str, Tensor] = field(default_factory=dict)
     """Each loss that was added to `loss`, before its weight."""
 

@@ -8,7 +8,7 @@ from csn.evaluation.triplet_prediction import (
     TripletScore,
     subset_scores,
 )
-from csn.reports.comparison_tables import PRINTED_NOTICE, compared_text
+from csn.reports.comparison_tables import MISSING, PRINTED_NOTICE, compared_text
 from csn.reports.published_r22 import BEST_SUBSETS, CONCEPTS, NETWORKS, SINGLES, in_words
 from csn.reports.triplet_tables import TripletSystem, network_table, subset_tables
 
@@ -25,8 +25,8 @@ def test_networks_stand_above_the_printed_ones():
     printed = rows_of(table, "printed")
     assert len(printed) == len(NETWORKS)
     # 1.96 sqrt(0.838 * 0.162 / 425) = 0.035.
-    assert printed[-1] == ("[R22] proposed", ("6", "yes", "384", "83.8 ± 3.5", "426", "–"))
-    assert printed[1][1][0] == "–"
+    assert printed[-1] == ("[R22] proposed", ("6", "yes", "384", "83.8 ± 3.5", "426", MISSING))
+    assert printed[1][1][0] == MISSING
 
 
 def test_every_row_has_a_cell_for_each_column():
@@ -49,7 +49,7 @@ def test_subsets_are_named_as_in_the_paper():
     ]
     assert len(rows_of(best, "ours")) == 6
     assert [label for label, _ in rows_of(alone, "ours")] == [f"x: {name}" for name in CONCEPTS]
-    assert rows_of(alone, "printed")[4] == ("[R22]: tempo", ("58.0 ± 4.7", "426", "–"))
+    assert rows_of(alone, "printed")[4] == ("[R22]: tempo", ("58.0 ± 4.7", "426", MISSING))
 
 
 def test_nothing_scored_is_no_table():
