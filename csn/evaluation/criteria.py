@@ -42,6 +42,30 @@ class Distances(NamedTuple):
     matrix: Float[np.ndarray, "tracks tracks"]
 
 
+def centroids(
+    vectors: Float[np.ndarray, "segments dim"], labels: Shaped[np.ndarray, " segments"]
+) -> tuple[Shaped[np.ndarray, " tracks"], Float[np.ndarray, "tracks dim"]]:
+    """Tracks in the order of their ids, and the mean of each one's segments, in float64.
+
+    Raises
+    ------
+    ProtocolError
+        If a mean is not finite; names the first such track.
+    """
+    ids, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    means = np.zeros((len(ids), vectors.shape[1]))
+    np.add.at(means, codes, vectors)
+    means /= counts[:, None]
+    broken = ids[~np.isfinite(means).all(axis=1)]
+    if len(broken):
+        raise ProtocolError(
+            f"{len(broken)} of {len(ids)} tracks ({broken[0]} ...) have vectors that are not "
+            "finite, all must be (did the training diverge? try a smaller "
+            "optimizer.learning_rate)"
+        )
+    return ids, means
+
+
 def centroid_distances(
     vectors: Float[np.ndarray, "segments dim"],
     labels: Shaped[np.ndarray, " segments"],
@@ -63,21 +87,11 @@ def centroid_distances(
     ProtocolError
         If there are fewer than three tracks, a vector is not finite, or a centroid has no cosine.
     """
-    ids, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    ids, means = centroids(vectors, labels)
     _check_enough(len(ids))
-    centroids = np.zeros((len(ids), vectors.shape[1]))
-    np.add.at(centroids, codes, vectors)
-    centroids /= counts[:, None]
-    broken = ids[~np.isfinite(centroids).all(axis=1)]
-    if len(broken):
-        raise ProtocolError(
-            f"{len(broken)} of {len(ids)} tracks ({broken[0]} ...) have vectors that are not "
-            "finite, all must be (did the training diverge? try a smaller "
-            "optimizer.learning_rate)"
-        )
     if metric == "cosine":
-        centroids = unit_length(centroids)
-    matrix = np.stack([np.linalg.norm(centroids - centroid, axis=1) for centroid in centroids])
+        means = unit_length(means)
+    matrix = np.stack([np.linalg.norm(means - mean, axis=1) for mean in means])
     # Of unit vectors, |u - v|^2 = 2 (1 - cos): exactly symmetric and zero with itself.
     return Distances(ids, matrix**2 / 2 if metric == "cosine" else matrix)
 

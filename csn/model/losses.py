@@ -31,10 +31,10 @@ from torch import Tensor
 
 
 def triplet_loss(
-    positive_distance: Float[Tensor, " batch"],
-    negative_distance: Float[Tensor, " batch"],
+    positive_distance: Float[Tensor, "*batch"],
+    negative_distance: Float[Tensor, "*batch"],
     margin: float,
-) -> Float[Tensor, " batch"]:
+) -> Float[Tensor, "*batch"]:
     """Loss of each triplet: ``max(0, d(a, p) - d(a, n) + margin)`` ([H22] Eq. 1, [H24] Eq. 1)."""
     return torch.relu(positive_distance - negative_distance + margin)
 
@@ -123,7 +123,8 @@ class BatchLoss:
     loss: Float[Tensor, ""]
     """Mean over basic and interchanged triplets together, zeros included; or over anchors."""
     active: Float[Tensor, ""]
-    """Share of the triplets whose loss is not zero, or of anchors with a wrong neighbour."""
+    """Share of the triplets whose loss is not zero, of anchors with a wrong neighbour, or of pairs
+    with a semi-hard negative."""
     terms: dict[str, Tensor] = field(default_factory=dict)
     """Each loss that was added to `loss`, before its weight."""
 

@@ -31,7 +31,7 @@ from csn.evaluation.criteria import Distances
 from csn.evaluation.criteria_scores import criteria_rows
 from csn.reports import plots
 from csn.reports.comparison_plots import mean_bars
-from csn.reports.comparison_tables import PRINTED_NOTICE, ComparedTable, compared_tables
+from csn.reports.comparison_tables import ComparedTable, compared_tables
 from csn.reports.criteria_plots import distance_panels
 from csn.reports.data import Stage
 from csn.reports.figures import ShownFigure, leak_figure
@@ -133,7 +133,6 @@ def _contents(data: ComparisonData) -> dict[str, Any]:
         "lacking": lacking,
         "bars": _bar_figures(systems),
         "tables": tables_of(data),
-        "notice": PRINTED_NOTICE,
         "costs": costs(data.runs),
         "leaks": _leak_figures(systems, comparison),
         "criteria": {name: distance_panels(found) for name, found in data.distances.items()},

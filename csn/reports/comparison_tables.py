@@ -53,6 +53,8 @@ class ComparedTable:
     unit: str
     columns: tuple[str, ...]
     rows: tuple[ComparedRow, ...]
+    notice: str = PRINTED_NOTICE
+    """What to bear in mind of the printed rows."""
 
 
 def compared_tables(
@@ -96,7 +98,7 @@ def _table_text(table: ComparedTable) -> str:
     ]
     text = f"{table.title}, {table.unit}\n{aligned(lines)}"
     printed = any(row.kind == "printed" for row in table.rows)
-    return f"{text}\n* {PRINTED_NOTICE}" if printed else text
+    return f"{text}\n* {table.notice}" if printed else text
 
 
 def _individual_table(systems: Sequence[ScoredSystem], durations_s: list[float]) -> ComparedTable:
