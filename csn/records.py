@@ -200,6 +200,8 @@ EVALUATION_MIX_SCHEMA = pa.schema(
 )
 """A mix to embed and score: a segment of a track (source ``mix``) or of A_B (``pseudo_mix``)."""
 
+OURS = "csn"
+"""Name under which the network of an experiment is scored, beside the baselines'."""
 SCORE_SCHEMA = pa.schema(
     [
         pa.field("protocol", pa.string()),

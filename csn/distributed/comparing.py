@@ -22,18 +22,19 @@ from ray.exceptions import RayError
 from csn import curriculum, storage
 from csn.config import ExperimentConfig, WorkerConfig, from_json, to_json
 from csn.distributed import cluster, experiment, ingest
-from csn.distributed.compatibility import check_start
+from csn.distributed.compatibility import check_separator, check_start
 from csn.distributed.embedding import read_embeddings
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported
 from csn.distributed.scoring import distances_of
-from csn.distributed.systems import OURS, system_digests
+from csn.distributed.systems import system_digests
 from csn.distributed.training import read_finished
 from csn.errors import ConfigError, CsnError, TrainingError
 from csn.evaluation.comparison import Comparison, Entry, compared_table
 from csn.evaluation.criteria import Distances
-from csn.evaluation.criteria_scores import mean_criteria
+from csn.evaluation.criteria_scores import criteria_rows, mean_criteria
 from csn.paths import Paths
+from csn.records import OURS
 from csn.reports.comparison import ComparedRun, ComparisonData, render_comparison, tables_of
 from csn.reports.comparison_tables import compared_text
 
@@ -53,7 +54,8 @@ def compare(comparison: Comparison) -> str:
     entries = comparison.entries()
     storage.check_writable(comparison.root)
     missing = [entry for entry in entries if not _is_finished(entry.config)]
-    _refuse(missing, lambda config: check_start(config))
+    _refuse(missing, check_separator)
+    _refuse(missing, check_start)
     failures: dict[str, str] = {}
     if missing:
         log.info("%s of %s experiments are missing", len(missing), len(entries))
@@ -224,14 +226,17 @@ def _gathered(
         href = f"../../experiments/{entry.name}/report.html"
         shared = tuple(_built_on(entry.config))
         runs.append(ComparedRun(entry.recipe, entry.seed, href, tuple(stages), shared))
-    distances = {}
+    distances, criteria = {}, []
     for recipe, found in heard.items():
         distances[recipe], told = mean_criteria(found)
-        warnings += [f"{recipe}: {message}" for message in told]
+        compared = criteria_rows(distances[recipe], seed=None)
+        criteria += [{"recipe": recipe, **row} for row in compared.rows]
+        warnings += [f"{recipe}: {message}" for message in (*told, *compared.messages)]
     return ComparisonData(
         comparison=comparison,
         scores=compared_table(scores),
         distances=distances,
+        criteria=criteria,
         runs=runs,
         failures=failures,
         warnings=warnings,

@@ -1,6 +1,8 @@
-"""Refuse a network that does not fit a configuration, before any work; both sides are named."""
+"""Refuse a network or separator that does not fit a configuration, before any work."""
 
 from csn import storage
+from csn.audio.separation import separator_of
+from csn.conditions import MIX
 from csn.config import ExperimentConfig
 from csn.errors import ConfigError
 from csn.model import checkpoint
@@ -28,6 +30,26 @@ def check_layout(uri: str, theirs: ExperimentConfig, ours: ExperimentConfig) -> 
             f"{', '.join(theirs.network.conditions)}, this configuration "
             f"{ours.network.subspace_dim} for each of {', '.join(ours.network.conditions)}; "
             f"{ADVICE}"
+        )
+
+
+def check_separator(config: ExperimentConfig) -> None:
+    """Refuse a separator that cannot be had, or leaves together what `config` asks for apart.
+
+    Raises
+    ------
+    ConfigError
+        Says what the separator gives.
+    """
+    separator = separator_of(config.audio)
+    if separator is None:
+        return
+    lacking = set(config.network.conditions) - {*separator.holds, MIX}
+    if lacking:
+        raise ConfigError(
+            f"audio.separator={config.audio.separator} gives {', '.join(separator.holds)}; "
+            f"network.conditions asks for {', '.join(sorted(lacking))} as well; leave them out "
+            "with --network.conditions, or choose another separator"
         )
 
 

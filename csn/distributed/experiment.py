@@ -13,15 +13,16 @@ import pyarrow as pa
 from csn import storage
 from csn.config import ExperimentConfig, from_json, to_json
 from csn.distributed import cluster, ingest
-from csn.distributed.compatibility import check_start
+from csn.distributed.compatibility import check_separator, check_start
 from csn.distributed.embedding import MANIFEST, embed, evaluation_mixes
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported, write_report
 from csn.distributed.scoring import score
-from csn.distributed.systems import OURS, system_digests
+from csn.distributed.systems import system_digests
 from csn.distributed.training import fit
 from csn.errors import ConfigError, StorageError
 from csn.paths import Paths
+from csn.records import OURS
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ def prepare(config: ExperimentConfig) -> str:
     if config.on_existing == "overwrite":
         storage.remove(paths.prepared)
     _refuse_existing(config, storage.join(paths.prepared, "manifest.json"))
+    check_separator(config)
     with cluster.joined():
         _prepared(config, Stages(storage.join(paths.prepared, "stages.json")))
     return paths.prepared
@@ -44,6 +46,7 @@ def train(config: ExperimentConfig) -> str:
     if is_reported(config):
         log.info("%s is finished: nothing to do", paths.experiment())
         return paths.experiment("report.html")
+    check_separator(config)
     check_start(config)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
@@ -60,6 +63,7 @@ def embed_split(config: ExperimentConfig) -> str:
     paths = Paths(config)
     digest = system_digests(config, paths)[OURS]
     _refuse_existing(config, storage.join(paths.embeddings(digest), MANIFEST))
+    check_separator(config)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         return embed(config, _prepared(config, stages), stages)[OURS]
@@ -69,6 +73,7 @@ def evaluate(config: ExperimentConfig) -> str:
     """Score the trained network and write its report, embedding first what is not embedded yet."""
     paths = Paths(config)
     _refuse_existing(config, paths.experiment("report.html"))
+    check_separator(config)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         uris = embed(config, _prepared(config, stages), stages)

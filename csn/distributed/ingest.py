@@ -20,12 +20,11 @@ import ray.data
 
 from csn import storage
 from csn.audio.parts import PreparedTrack, prepare_track
-from csn.audio.separation import separator_of
-from csn.conditions import INSTRUMENTS, MIX
+from csn.conditions import INSTRUMENTS
 from csn.config import CorpusConfig, ExperimentConfig, GeneratedConfig
 from csn.corpora import generated, slakh
 from csn.distributed.progress import Stages
-from csn.errors import ConfigError, CorpusError
+from csn.errors import CorpusError
 from csn.paths import Paths
 from csn.records import PARTS_SCHEMA, REJECT_SCHEMA, TRACK_SCHEMA, Reject, TrackLocation
 
@@ -77,10 +76,7 @@ def prepare(config: ExperimentConfig, stages: Stages) -> pa.Table:
     ------
     CorpusError
         More than `CorpusConfig.max_reject_fraction` of the tracks were refused.
-    ConfigError
-        The separator cannot be used, or does not tell all of the conditions' parts apart.
     """
-    _check_separator(config)
     paths = Paths(config)
     started_at = storage.utc_now()
     locations = wanted_tracks(slakh.list_tracks(paths.corpus), config.corpus)
@@ -104,19 +100,6 @@ def prepare(config: ExperimentConfig, stages: Stages) -> pa.Table:
     index = storage.read_table(paths.tracks)
     wanted = pa.array([location.track_id for location in locations])
     return index.filter(pa.compute.is_in(index["track_id"], wanted)).sort_by("track_id")
-
-
-def _check_separator(config: ExperimentConfig) -> None:
-    separator = separator_of(config.audio)
-    if separator is None:
-        return
-    lacking = set(config.network.conditions) - {*separator.holds, MIX}
-    if lacking:
-        raise ConfigError(
-            f"audio.separator={config.audio.separator} gives {', '.join(separator.holds)}; "
-            f"network.conditions asks for {', '.join(sorted(lacking))} as well; leave them out "
-            "with --network.conditions, or choose another separator"
-        )
 
 
 def wanted_tracks(locations: Sequence[TrackLocation], config: CorpusConfig) -> list[TrackLocation]:

@@ -7,6 +7,7 @@ entry a row, made where the row is rendered and used where the loss is. What is 
 objectives, the targets' and the presence loss, is added here to each one's own loss.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -32,7 +33,7 @@ TARGET_ROWS = "target_rows"
 (-1: silent). The anchor of a row that is one mix is that mix."""
 
 
-class Objective:
+class Objective(ABC):
     """The mixes, labels and loss of a plan's rows; each kind of plan has its own."""
 
     roles: ClassVar[tuple[str, ...]] = ("",)
@@ -98,11 +99,13 @@ class Objective:
             total = total + settings.presence_weight * terms["presence"]
         return BatchLoss(total, own.active, terms)
 
+    @abstractmethod
     def _own_labels(self, rows: pa.Table, numbers: Mapping[str, int]) -> dict[str, np.ndarray]:
-        raise NotImplementedError
+        """Give what the kind's own loss asks of each row."""
 
+    @abstractmethod
     def _own_loss(self, embeddings: Tensor, labels: Mapping[str, Tensor]) -> BatchLoss:
-        raise NotImplementedError
+        """Loss of a batch by what the kind of plan teaches."""
 
 
 class TripletObjective(Objective):

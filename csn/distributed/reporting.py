@@ -16,10 +16,10 @@ from csn.distributed.embedding import MANIFEST, read_embeddings
 from csn.distributed.ingest import read_rejects
 from csn.distributed.progress import Stages
 from csn.distributed.scoring import CRITERIA, SCORES, WARNINGS, distances_of
-from csn.distributed.systems import OURS, system_digests
+from csn.distributed.systems import system_digests
 from csn.distributed.training import read_finished
 from csn.paths import Paths
-from csn.records import ABSENT, ROLES, Mix
+from csn.records import ABSENT, OURS, ROLES, Mix
 from csn.reports.data import Clip, ReportData
 from csn.reports.page import render_page
 from csn.triplets.rendering import render

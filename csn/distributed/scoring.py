@@ -10,7 +10,6 @@ from csn import storage
 from csn.config import ExperimentConfig
 from csn.distributed.embedding import read_embeddings
 from csn.distributed.progress import Stages
-from csn.distributed.systems import OURS
 from csn.errors import ProtocolError
 from csn.evaluation.criteria import Distances
 from csn.evaluation.criteria_scores import criteria_distances, criteria_rows, criteria_table
@@ -19,6 +18,7 @@ from csn.evaluation.questions import Scores
 from csn.evaluation.scores import music_id_scores, pseudo_mix_id_scores, score_table
 from csn.model.checkpoint import read_presence
 from csn.paths import Paths
+from csn.records import OURS
 from csn.reports.tables import score_text
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,7 @@ from csn.model import checkpoint
 from csn.model.librosa_features import LibrosaFeatures
 from csn.model.network import IndividualNetworks, build_mean_mel, build_network
 from csn.paths import Paths
-
-OURS = "csn"
+from csn.records import OURS
 
 
 def system_digests(config: ExperimentConfig, paths: Paths) -> dict[str, str]:

@@ -22,10 +22,8 @@ import pyarrow as pa
 
 from csn.conditions import INSTRUMENTS
 from csn.config import ExperimentConfig
-from csn.records import SCORE_SCHEMA
+from csn.records import OURS, SCORE_SCHEMA
 
-OURS = "csn"
-"""Name under which every recipe's own network is scored."""
 COMPARED_SCHEMA = pa.schema([pa.field("recipe", pa.string()), *SCORE_SCHEMA])
 
 

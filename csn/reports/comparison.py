@@ -15,12 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import jinja2
 import pyarrow as pa
 
 from csn import recipes
 from csn.evaluation.comparison import (
-    OURS,
     Comparison,
     ScoredSystem,
     mean_scores,
@@ -28,7 +26,7 @@ from csn.evaluation.comparison import (
     scored_systems,
 )
 from csn.evaluation.criteria import Distances
-from csn.evaluation.criteria_scores import criteria_rows
+from csn.records import OURS
 from csn.reports import plots
 from csn.reports.comparison_plots import mean_bars
 from csn.reports.comparison_tables import ComparedTable, compared_tables
@@ -36,6 +34,7 @@ from csn.reports.criteria_plots import distance_panels
 from csn.reports.data import Stage
 from csn.reports.figures import ShownFigure, leak_figure
 from csn.reports.inline import figure_uri
+from csn.reports.page import filled
 from csn.reports.published import CITATIONS
 from csn.reports.score_tables import PROTOCOLS, leak_matrices
 
@@ -65,6 +64,8 @@ class ComparisonData:
     """`COMPARED_SCHEMA`."""
     distances: Mapping[str, Mapping[str, Distances]] = field(default_factory=dict)
     """Between tracks under each criterion, averaged over the seeds, by recipe."""
+    criteria: Sequence[Mapping[str, Any]] = ()
+    """Rows of `CRITERIA_SCHEMA` from these, each with its ``recipe``."""
     runs: Sequence[ComparedRun] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     """Why experiments failed, by their names."""
@@ -95,25 +96,12 @@ def tables_of(data: ComparisonData) -> list[ComparedTable]:
     individual = [
         name for name, config in data.comparison.recipes.items() if config.network.individual
     ]
-    criteria = [
-        {"recipe": recipe, **row}
-        for recipe, distances in data.distances.items()
-        for row in criteria_rows(distances, seed=None).rows
-    ]
-    return compared_tables(scored_systems(data.scores), individual, criteria)
+    return compared_tables(scored_systems(data.scores), individual, data.criteria)
 
 
 def render_comparison(data: ComparisonData) -> str:
     """Render `data` as one self-contained HTML page."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("csn.reports"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(seconds=_seconds)
-    return environment.get_template("comparison.html.j2").render(_contents(data))
+    return filled("comparison.html.j2", _contents(data), {"seconds": _seconds})
 
 
 def _contents(data: ComparisonData) -> dict[str, Any]:

@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from csn.conditions import INSTRUMENTS
-from csn.evaluation.comparison import OURS, ScoredSystem
+from csn.evaluation.comparison import ScoredSystem
+from csn.records import OURS
 from csn.reports.plots import INK, MEDIUM, MUTED, RULE, SMALL, WIDTH_IN
 from csn.reports.score_tables import PROTOCOLS
 

@@ -9,7 +9,7 @@ page says so, which keeps it under about 6 MB.
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -20,6 +20,7 @@ import jinja2
 from csn.conditions import MIX
 from csn.config import ExperimentConfig
 from csn.evaluation.scores import ALL
+from csn.records import OURS
 from csn.reports import figures, plots
 from csn.reports.criteria_plots import criteria_section
 from csn.reports.data import Clip, ReportData
@@ -29,7 +30,6 @@ from csn.reports.pseudo_mix_plots import pseudo_mix_figures
 from csn.reports.published import CITATIONS, PublishedRow, printed_number, published_rows
 from csn.reports.score_tables import (
     PROTOCOLS,
-    SYSTEM,
     ScoreTable,
     leak_matrices,
     score_tables,
@@ -40,7 +40,7 @@ MAX_AUDIO_CHARS = 4_500_000
 MAX_REJECTS = 50
 MISSING = "\N{EN DASH}"
 SYSTEM_NAMES = {
-    SYSTEM: "CSN, this run",
+    OURS: "CSN, this run",
     "untrained": "the network, untrained",
     "mean_mel": "mean mel spectrum",
     "presence": "presence: does it sound?",
@@ -92,6 +92,14 @@ class Setting:
 
 def render_page(data: ReportData) -> str:
     """Render `data` as one self-contained HTML page."""
+    filters = {"percent": _percent, "printed": printed_number, "significant": _significant}
+    return filled("report.html.j2", _contents(data), filters)
+
+
+def filled(
+    template: str, contents: Mapping[str, Any], filters: Mapping[str, Callable[..., str]]
+) -> str:
+    """Fill one of our templates; what it names must be there, and all text is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("csn.reports"),
         autoescape=True,
@@ -99,8 +107,8 @@ def render_page(data: ReportData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=_percent, printed=printed_number, significant=_significant)
-    return environment.get_template("report.html.j2").render(_contents(data))
+    environment.filters.update(filters)
+    return environment.get_template(template).render(contents)
 
 
 def _contents(data: ReportData) -> dict[str, Any]:
@@ -174,13 +182,13 @@ def _headline(protocol: str, tables: Sequence[ScoreTable], num_conditions: int) 
     means: dict[float, float] = {}
     found: ScoreTable | None = None
     for table in tables:
-        row = table.row(SYSTEM)
+        row = table.row(OURS)
         if table.protocol == protocol and row is not None and row.mean is not None:
             means[table.duration_s] = row.mean
             found = table
     if found is None:
         return Headline(protocol, None, None, 0, num_conditions, None, None, ())
-    own, untrained = found.row(SYSTEM), found.row("untrained")
+    own, untrained = found.row(OURS), found.row("untrained")
     return Headline(
         protocol=protocol,
         duration_s=found.duration_s,

@@ -10,9 +10,9 @@ each other are over the same instruments.
 import pyarrow as pa
 
 from csn.conditions import INSTRUMENTS
+from csn.records import OURS
 from csn.reports.score_tables import (
     PRESENCE,
-    SYSTEM,
     Cell,
     ScoreRow,
     ScoreTable,
@@ -36,7 +36,7 @@ def presence_tables(scores: pa.Table) -> tuple[ScoreTable, ...]:
     rows = [
         row
         for row in scores.to_pylist()
-        if row["system"] == SYSTEM
+        if row["system"] == OURS
         and row["protocol"] in QUESTIONS
         and row["condition"] == row["focus"] in INSTRUMENTS
         and is_number(row["accuracy"])

@@ -18,10 +18,9 @@ import pyarrow as pa
 
 from csn.conditions import INSTRUMENTS, MIX
 from csn.evaluation.scores import ALL
+from csn.records import OURS
 
-SYSTEM = "csn"
-"""Name under which the network of the run itself is scored."""
-SYSTEMS = (SYSTEM, "untrained", "mean_mel", "librosa_features")
+SYSTEMS = (OURS, "untrained", "mean_mel", "librosa_features")
 """Systems in the order of their rows; others follow by name."""
 PROTOCOLS = {"music_id": "P1, music ID", "pseudo_mix_id": "P2, pseudo-mix ID"}
 PRESENCE = "presence"
@@ -192,7 +191,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def leak_matrices(
-    scores: pa.Table, conditions: Sequence[str] = INSTRUMENTS, system: str = SYSTEM
+    scores: pa.Table, conditions: Sequence[str] = INSTRUMENTS, system: str = OURS
 ) -> tuple[LeakMatrix, ...]:
     """P2 of `system` for all pairs of subspace and instrument, one matrix a segment length."""
     rows = [

@@ -10,6 +10,7 @@ from csn import recipes
 from csn.conditions import INSTRUMENTS, MIX
 from csn.evaluation.comparison import Comparison, compared_table
 from csn.evaluation.criteria import centroid_distances
+from csn.evaluation.criteria_scores import criteria_rows
 from csn.records import SCORE_SCHEMA
 from csn.reports.comparison import ComparedRun, ComparisonData, render_comparison
 from csn.reports.data import Stage
@@ -78,6 +79,9 @@ def sample_data():
         comparison=Comparison("systems", configs, SEEDS),
         scores=compared_table([(r, scores_of(p, r, s)) for p, r, s in done]),
         distances={RECIPES[3]: criteria},
+        criteria=[
+            {"recipe": RECIPES[3], **row} for row in criteria_rows(criteria, seed=None).rows
+        ],
         runs=runs,
         failures={f"{RECIPES[2]}-seed2": "the loss is <not> a number"},
         warnings=["demo_free_mixing-seed0: piano: 2 of 20 test tracks are left out"],

@@ -209,8 +209,13 @@ def test_networks_of_whole_parts_are_scored_on_separated_ones(config_of, trained
     assert asked[0] == asked[1]  # the same segments, since the known stems say which of them sound
 
 
-def test_separator_that_leaves_wanted_parts_together_is_refused(config_of):
+@pytest.mark.parametrize("job", [experiment.prepare, experiment.train])
+def test_separator_that_leaves_wanted_parts_together_is_refused_before_any_work(
+    config_of, tmp_path, job
+):
     config = config_of("hashizume2024_scratch")
-    config = replace(config, audio=replace(config.audio, separator="hpss"))
+    audio = replace(config.audio, separator="hpss")
+    config = replace(config, audio=audio, root=str(tmp_path))
     with pytest.raises(ConfigError, match=r"hpss gives drums, others; .* bass, guitar, piano"):
-        experiment.prepare(config)
+        job(config)
+    assert not (tmp_path / "corpora").exists()
