@@ -7,7 +7,8 @@ where ``D`` is `SubspaceLayout.subspace_dim`.
 
 Source
 ------
-[H24] Section 3.1.2, Eq. 4. (The text's slice ends at ``(c+1)D - 1``; Eq. 4 governs.)
+[H24] Section 3.1.2, Eq. 4. (The text's slice ends at ``(c+1)D - 1``; Eq. 4 governs.) [R22] for the
+six concepts, whose subspaces are laid out in the same way.
 """
 
 from dataclasses import dataclass
@@ -30,9 +31,34 @@ class Instrument(StrEnum):
     OTHERS = "others"
 
 
+class Concept(StrEnum):
+    """What two recordings may have in common: the six conditions of [R22]."""
+
+    GENRE = "genre"
+    MOOD = "mood"
+    INSTRUMENT = "instrument"
+    ERA = "era"
+    TEMPO = "tempo"
+    KEY = "key"
+
+
 INSTRUMENTS: tuple[str, ...] = tuple(str(instrument) for instrument in Instrument)
+CONCEPTS: tuple[str, ...] = tuple(str(concept) for concept in Concept)
 MIX = "mix"
 """The condition of a network that hears all parts together ([H22])."""
+ALL = "all"
+"""Stands for all conditions together: the whole embedding."""
+
+
+def part_of(condition: str) -> str:
+    """Part that has to sound for `condition` to mean something: the instrument's, or any.
+
+    Examples
+    --------
+    >>> part_of("drums"), part_of("genre")
+    ('drums', 'mix')
+    """
+    return condition if condition in INSTRUMENTS else MIX
 
 
 @dataclass(frozen=True, slots=True)

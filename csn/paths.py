@@ -17,6 +17,7 @@ TRAINING_PARTS = (
     "audio",
     "triplets",
     "mixing",
+    "similarity",
     "frontend",
     "network",
     "start",
@@ -43,17 +44,22 @@ class Paths:
         """The corpus: the one that is named, or the one composed under the root."""
         if self.config.corpus.uri:
             return storage.absolute(self.config.corpus.uri)
-        name = f"{self.config.corpus.name}-{storage.digest(asdict(self.config.corpus.generated))}"
+        name = f"{self.config.corpus.name}-{storage.digest(self._composed)}"
         return storage.join(self.root, "corpora", name)
+
+    @property
+    def _composed(self) -> dict[str, object]:
+        """Say what a composed corpus depends on."""
+        corpus = self.config.corpus
+        return asdict(corpus.generated_msd if corpus.layout == "msd" else corpus.generated)
 
     @property
     def corpus_digest(self) -> str:
         """Names what preparing depends on: which corpus, and how it is decoded."""
         corpus = self.config.corpus
-        made_from = self._named_corpus or asdict(corpus.generated)
-        return storage.digest(
-            [corpus.name, made_from, corpus.exclude_known_faults, asdict(self.config.audio)]
-        )
+        made_from = self._named_corpus or self._composed
+        read_by = asdict(corpus.msd) if corpus.layout == "msd" else corpus.exclude_known_faults
+        return storage.digest([corpus.name, made_from, read_by, asdict(self.config.audio)])
 
     @property
     def _named_corpus(self) -> str:
@@ -92,7 +98,7 @@ class Paths:
     @property
     def plan(self) -> str:
         """Table of all that the experiment's training draws on."""
-        is_of_triplets = self.config.plan_kind in ("triplets", "track_triplets")
+        is_of_triplets = self.config.plan_kind.endswith("triplets")
         return self.experiment("triplets.parquet" if is_of_triplets else "mixes.parquet")
 
     @property
@@ -127,6 +133,8 @@ class Paths:
                 continue
             flat |= {f"{name}.{f.name}": getattr(value, f.name) for f in fields(value)}
         named = flat["corpus.uri"] = self._named_corpus
-        flat["corpus.generated"] = None if named else asdict(self.config.corpus.generated)
-        del flat["corpus.max_reject_fraction"]
+        flat["corpus.generated"] = None if named else self._composed
+        flat["corpus.msd"] = asdict(self.config.corpus.msd)
+        for other in ("generated_msd", "max_reject_fraction"):
+            del flat[f"corpus.{other}"]
         return flat

@@ -4,7 +4,8 @@ Conventions
 -----------
 Times are in seconds from the piece's first onset, levels in dB of full scale. A mix names, for
 each part in the order of `INSTRUMENTS`, the track it comes from and where its window starts; the
-empty track name leaves that part silent.
+empty track name leaves that part silent. A recording whose parts are not known (a preview clip) is
+a track with one part, `others`: a mix of it is that part alone.
 """
 
 from dataclasses import dataclass
@@ -103,7 +104,22 @@ class Mix:
         return self.starts_s[INSTRUMENTS.index(part)]
 
 
-TripletKind = Literal["basic", "track"]
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """How many people found which of two songs more like the anchor (a row of Dim-sim)."""
+
+    triplet_id: str
+    anchor: str
+    songs: tuple[str, str]
+    votes: tuple[int, int]
+
+    @property
+    def agreement(self) -> float:
+        """Share of the votes that the song with more of them has; 0 without a vote."""
+        return max(self.votes) / max(sum(self.votes), 1)
+
+
+TripletKind = Literal["basic", "track", "concept"]
 ROLES = ("anchor", "positive", "negative")
 
 
@@ -172,9 +188,15 @@ TRACK_SCHEMA = pa.schema(
         pa.field("pcm_scale", pa.float32()),
         pa.field("warnings", pa.list_(pa.string())),
         *[pa.field(f"level_db_{part}", pa.list_(pa.float32())) for part in INSTRUMENTS],
+        pa.field("key", pa.int32()),
+        pa.field("is_major", pa.bool_()),
+        pa.field("tags", pa.list_(pa.string())),
+        pa.field("tag_strengths", pa.list_(pa.float32())),
     ]
 )
-"""A prepared track without its audio: what planning reads. An absent part has no levels (null)."""
+"""A prepared track without its audio: what planning reads. An absent part has no levels (null).
+`key` is 0..11 from C, null where it is not known; tags have strengths of 0..100, in the spelling of
+`csn.corpora.tag_groups`, null where the corpus has none."""
 
 PARTS_SCHEMA = pa.schema(
     [*TRACK_SCHEMA, *[pa.field(f"pcm_{part}", pa.large_binary()) for part in INSTRUMENTS]]
@@ -213,6 +235,7 @@ SCORE_SCHEMA = pa.schema(
         pa.field("num_queries", pa.int64()),
         pa.field("num_correct", pa.int64()),
         pa.field("num_ids", pa.int64()),
+        pa.field("num_missing", pa.int64()),
         pa.field("accuracy", pa.float64()),
         pa.field("low", pa.float64()),
         pa.field("high", pa.float64()),
@@ -224,7 +247,9 @@ SCORE_SCHEMA = pa.schema(
 )
 """A row a score. `condition` is the subspace asked (``all``: the whole embedding), `focus` the
 instrument whose track is the right answer; they differ only in the leak matrix. `r_precision` and
-`map_at_r` are of P1 alone; `k` is null where nothing votes."""
+`map_at_r` are of P1 alone; `k` is null where nothing votes. Of triplets, `condition` may be several
+joined by ``+``, `focus` is whose triplets they are (``human``, or a concept), `num_ids` the tracks
+in them, and `num_missing` the triplets left out because a track of them is not embedded."""
 
 CRITERIA_SCHEMA = pa.schema(
     [

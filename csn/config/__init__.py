@@ -13,6 +13,8 @@ from csn.config.data import (
     GeneratedConfig,
     GeneratedMsdConfig,
     MixingConfig,
+    MsdConfig,
+    SimilarityConfig,
     TripletConfig,
 )
 from csn.config.experiment import ExperimentConfig, from_json, to_json
@@ -36,8 +38,10 @@ __all__ = [
     "GeneratedMsdConfig",
     "LossConfig",
     "MixingConfig",
+    "MsdConfig",
     "NetworkConfig",
     "OptimizerConfig",
+    "SimilarityConfig",
     "StartConfig",
     "TrainingConfig",
     "TripletConfig",

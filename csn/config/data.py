@@ -50,7 +50,7 @@ class GeneratedMsdConfig(Strict):
     """Tracks in the test split."""
     clip_s: float = 30.0
     """About how long a preview clip is; the real ones have 30 to 60 s."""
-    num_triplets: int = 600
+    num_triplets: int = 4_000
     """Rows of raw-dim-sim.csv; clean-dim-sim.csv has those on which the judgements agree."""
     seed: int = 0
     """Seed of the composer and of all other chance; the same seed writes the same corpus."""
@@ -68,15 +68,47 @@ class GeneratedMsdConfig(Strict):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MsdConfig(Strict):
+    """Where the files of the Million Song Dataset lie; its pieces are often kept apart."""
+
+    songs_uri: str = ""
+    """Folder of the tree of h5 files; empty: the corpus' own."""
+    tags_uri: str = ""
+    """Last.FM's sqlite file, or the folder of its JSON files; empty: lastfm_tags.db, or else
+    lastfm/, in the corpus."""
+    splits_uri: str = ""
+    """Folder of train.txt, validation.txt (or valid.txt) and test.txt, an MSD id a line, or a CSV
+    file with split, msd_id and sevendigital_id; empty: splits/ in the corpus."""
+    annotations: Literal["h5", "librosa", "csv"] = "h5"
+    """Who tells tempo and key: the h5 files, librosa by listening, or a CSV file."""
+    annotations_uri: str = ""
+    """CSV file with track_id, tempo_bpm, key (0..11 from C) and is_major; for `csv` alone."""
+
+    def __post_init__(self) -> None:
+        check(
+            bool(self.annotations_uri) == (self.annotations == "csv"),
+            f"corpus.msd.annotations_uri={self.annotations_uri!r} with corpus.msd.annotations="
+            f"{self.annotations}: csv needs a file, and nothing else does",
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CorpusConfig(Strict):
     """Which tracks there are and where they lie."""
 
     name: str = "slakh2100-redux"
     """Name of the corpus; part of the folder names of all that is made from it."""
+    layout: Literal["slakh", "msd"] = "slakh"
+    """How the corpus lies there: tracks of stems as Slakh2100, or previews, tags and h5 files as
+    the Million Song Dataset."""
     uri: str = ""
-    """Folder or s3:// URI of the corpus in Slakh's layout; empty: compose one under the root."""
+    """Folder or s3:// URI of the corpus in that layout; empty: compose one under the root."""
     generated: GeneratedConfig = field(default_factory=GeneratedConfig)
-    """Size of the composed corpus; not looked at when `uri` is given."""
+    """Size of the composed corpus of stems; not looked at when `uri` is given."""
+    generated_msd: GeneratedMsdConfig = field(default_factory=GeneratedMsdConfig)
+    """Size of the composed corpus of clips; not looked at when `uri` is given."""
+    msd: MsdConfig = field(default_factory=MsdConfig)
+    """Where the files lie, in the Million Song Dataset's layout."""
     num_train_tracks: int | None = None
     """Use only the first so many tracks of the train split ([H24]: 1,200; teachers 200)."""
     num_validation_tracks: int | None = None
@@ -187,6 +219,9 @@ class TripletConfig(Strict):
     """How far apart a small group and the one it joins may be."""
     min_tempo_stability: float = 0.9
     """Tracks whose tempo holds for a smaller share of their length meet no others."""
+    track_share: float = 0.0
+    """Share of the triplets of concepts that are of one track and another instead, under all
+    conditions together (Lee et al. 2020: track regularisation)."""
 
     def __post_init__(self) -> None:
         check(
@@ -196,6 +231,7 @@ class TripletConfig(Strict):
         check_range("triplets.min_gap_s", self.min_gap_s, 0)
         check_range("triplets.max_merge_bpm", self.max_merge_bpm, 0)
         check_range("triplets.min_tempo_stability", self.min_tempo_stability, 0, 1)
+        check_range("triplets.track_share", self.track_share, 0, 1)
         if self.max_segments_per_track is not None:
             check_range("triplets.max_segments_per_track", self.max_segments_per_track, 1)
         check(
@@ -226,3 +262,19 @@ class MixingConfig(Strict):
 
     def __post_init__(self) -> None:
         check(self.num_mixes >= 2, f"mixing.num_mixes={self.num_mixes} must be 2 or more")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SimilarityConfig(Strict):
+    """When two recordings are alike under a concept ([R22] 3.3)."""
+
+    min_tag_strength: float = 50.0
+    """Tags count from above this strength (of 100)."""
+    tempo_within_bpm: float = 5.0
+    """Tempi this near each other, or near an octave of each other, are alike."""
+    relative_keys: bool = False
+    """Take relative keys (C major, A minor) for alike too; parallel ones (C major, C minor) are."""
+
+    def __post_init__(self) -> None:
+        check_range("similarity.min_tag_strength", self.min_tag_strength, 0, 100)
+        check_range("similarity.tempo_within_bpm", self.tempo_within_bpm, 0)

@@ -8,7 +8,13 @@ from typing import Any, Literal
 from pydantic import TypeAdapter, ValidationError
 
 from csn.config.checks import Strict, check, check_name, check_range
-from csn.config.data import AudioConfig, CorpusConfig, MixingConfig, TripletConfig
+from csn.config.data import (
+    AudioConfig,
+    CorpusConfig,
+    MixingConfig,
+    SimilarityConfig,
+    TripletConfig,
+)
 from csn.config.learning import (
     FrontendConfig,
     LossConfig,
@@ -37,6 +43,7 @@ class ExperimentConfig(Strict):
     audio: AudioConfig = field(default_factory=AudioConfig)
     triplets: TripletConfig = field(default_factory=TripletConfig)
     mixing: MixingConfig = field(default_factory=MixingConfig)
+    similarity: SimilarityConfig = field(default_factory=SimilarityConfig)
     frontend: FrontendConfig = field(default_factory=FrontendConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     start: StartConfig = field(default_factory=StartConfig)
@@ -113,9 +120,42 @@ class ExperimentConfig(Strict):
             f"{loss.presence_weight}; set them to triplet, 0 and 0",
         )
 
+        self._check_layout()
+
+    def _check_layout(self) -> None:
+        loss, concepts = self.loss, self.network.of_concepts
+        of = f"network.conditions={' '.join(self.network.conditions)}"
+        needed = "msd" if concepts else "slakh"
+        check(
+            self.corpus.layout == needed,
+            f"corpus.layout={self.corpus.layout} with {of}: expected {needed}; instruments are "
+            "learnt from stems, concepts from tags, tempo and key",
+        )
+        check(
+            not concepts
+            or (
+                loss.kind == "triplet"
+                and loss.target_weight == loss.presence_weight == 0
+                and self.start.pretraining == "none"
+                and self.audio.separator == "none"
+            ),
+            f"{of}: concepts have no parts to mix, pre-train on, or separate; set loss.kind to "
+            "triplet, loss.target_weight and loss.presence_weight to 0, start.pretraining and "
+            "audio.separator to none",
+        )
+        check(
+            concepts or (loss.mining == "none" and self.optimizer.plateau_patience is None),
+            f"loss.mining={loss.mining} and optimizer.plateau_patience="
+            f"{self.optimizer.plateau_patience} are for concepts, not for {of}; set both to none",
+        )
+
     @property
-    def plan_kind(self) -> Literal["triplets", "track_triplets", "free_mixes", "subsets"]:
+    def plan_kind(
+        self,
+    ) -> Literal["triplets", "track_triplets", "concept_triplets", "free_mixes", "subsets"]:
         """What the rows of the plan are."""
+        if self.network.of_concepts:
+            return "concept_triplets"
         if self.network.individual:
             return "track_triplets"
         kinds: dict[str, Literal["triplets", "free_mixes", "subsets"]] = {
@@ -130,7 +170,7 @@ class ExperimentConfig(Strict):
         """Plan rows of one epoch: triplet rows, or whole batches of mixes."""
         if self.plan_kind == "triplets":
             return self.triplets.num_rows
-        if self.plan_kind == "track_triplets":
+        if self.plan_kind in ("track_triplets", "concept_triplets"):
             return self.triplets.num_triplets
         return self.mixing.num_mixes // self.training.batch_size * self.training.batch_size
 

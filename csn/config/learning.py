@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from csn.conditions import INSTRUMENTS, MIX, SubspaceLayout
+from csn.conditions import CONCEPTS, INSTRUMENTS, MIX, SubspaceLayout
 from csn.config.checks import Strict, check, check_range
 
 Branch = Literal["mel", "tempogram", "cens"]
@@ -88,14 +88,25 @@ class NetworkConfig(Strict):
                 f"network.pooling={self.pooling} is for unet and strided; inception has a dense "
                 "layer in its place; set it to mean",
             )
-        known = (*INSTRUMENTS, MIX) if self.individual else INSTRUMENTS
+        known = (*INSTRUMENTS, MIX) if self.individual else (*INSTRUMENTS, *CONCEPTS)
         unknown = [name for name in self.conditions if name not in known]
         check(
             not unknown,
             f"network.conditions names {', '.join(unknown)}; there are {', '.join(known)}"
             f"{'' if self.individual else f' (and {MIX}, with network.individual)'}",
         )
+        concepts = [name for name in self.conditions if name in CONCEPTS]
+        check(
+            len(concepts) in (0, len(self.conditions)),
+            f"network.conditions names {', '.join(concepts)} beside instruments; expected "
+            f"instruments ({', '.join(INSTRUMENTS)}) or concepts ({', '.join(CONCEPTS)}) alone",
+        )
         self.layout  # noqa: B018  the layout makes its own checks
+
+    @property
+    def of_concepts(self) -> bool:
+        """Whether the conditions are concepts ([R22]), and not instruments."""
+        return self.conditions[0] in CONCEPTS
 
     @property
     def layout(self) -> SubspaceLayout:
@@ -122,6 +133,11 @@ class LossConfig(Strict):
     """How much it counts that a subspace's length says whether its part sounds ([LAB]: 0.5)."""
     presence_norm: float = 0.2
     """A subspace of this length says as much for its part as against it."""
+    mining: Literal["none", "semi_hard"] = "none"
+    """Negatives of concept triplets: those planned, or semi-hard ones found in the batch for every
+    pair that is alike ([R22] 3)."""
+    mine_across_ranks: bool = False
+    """Look for them in the whole batch, and not in each rank's own share alone."""
 
     def __post_init__(self) -> None:
         check(self.margin > 0, f"loss.margin={self.margin} must be positive")
@@ -133,6 +149,12 @@ class LossConfig(Strict):
             self.kind != "contrastive" or self.target_weight == 0,
             f"loss.target_weight={self.target_weight} is for anchors of triplets; free mixes have "
             "none; set it to 0, or --loss.kind triplet",
+        )
+        check(
+            self.mining == "none" or (self.kind == "triplet" and self.distance == "cosine"),
+            f"loss.mining={self.mining} is for triplets by cosine distance, not for loss.kind="
+            f"{self.kind} and loss.distance={self.distance}; set them to triplet and cosine, or "
+            "loss.mining to none",
         )
 
 
@@ -146,6 +168,13 @@ class OptimizerConfig(Strict):
     """The last share of the steps, over which the step size falls."""
     final_ratio: float = 0.02
     """What the step size has fallen to at the end, as a share of `learning_rate`."""
+    plateau_patience: int | None = None
+    """Multiply the step size by `plateau_factor` after so many validations without a lower loss
+    ([R22]: 10); none: never."""
+    plateau_factor: float = 0.2
+    """([R22]: 1/5)."""
+    plateau_floor: float = 1e-10
+    """No step size below this one ([R22])."""
 
     def __post_init__(self) -> None:
         check(
@@ -157,6 +186,10 @@ class OptimizerConfig(Strict):
             f"optimizer.decay_fraction={self.decay_fraction} must be between 0 and 1",
         )
         check_range("optimizer.final_ratio", self.final_ratio, 0, 1)
+        check_range("optimizer.plateau_factor", self.plateau_factor, 0, 1)
+        check_range("optimizer.plateau_floor", self.plateau_floor, 0)
+        if self.plateau_patience is not None:
+            check_range("optimizer.plateau_patience", self.plateau_patience, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from csn.config.checks import Strict, check, check_range
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluationConfig(Strict):
-    """P1 and P2 of [H24] 4.2."""
+    """P1 and P2 of [H24] 4.2; of concepts, triplets of tracks ([R22] 4)."""
 
     split: Literal["train", "validation", "test"] = "test"
     """Split that is embedded and scored."""
@@ -26,6 +26,15 @@ class EvaluationConfig(Strict):
     """Tracks that keep a smaller share of their segments without silence are left out."""
     num_resamples: int = 1000
     """Resamples of the track ids for the 95 % interval."""
+    triplets_uri: str = ""
+    """Concepts: CSV or JSON file of human triplets in the form of Dim-sim; empty:
+    dim-sim/clean-dim-sim.csv in the corpus."""
+    min_agreement: float = 0.9
+    """Human triplets count where at least this share of the votes agrees ([R22] 4.1)."""
+    min_votes: int = 1
+    """Human triplets with fewer votes are left out."""
+    num_concept_triplets: int = 1_000
+    """Triplets of each concept that are drawn from the evaluated split by the rules of training."""
     baselines: tuple[Literal["untrained", "mean_mel", "librosa_features"], ...] = (
         "untrained",
         "mean_mel",
@@ -43,6 +52,9 @@ class EvaluationConfig(Strict):
             f"evaluation.durations_s={self.durations_s} must be one or more different lengths",
         )
         check_range("evaluation.num_focus_tracks", self.num_focus_tracks, 1)
+        check_range("evaluation.min_agreement", self.min_agreement, 0, 1)
+        check_range("evaluation.min_votes", self.min_votes, 0)
+        check_range("evaluation.num_concept_triplets", self.num_concept_triplets, 2)
         check_range("evaluation.num_resamples", self.num_resamples, 1)
         check_range("evaluation.min_sounding_share", self.min_sounding_share, 0, 1)
 

@@ -30,7 +30,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int
 
-from csn.conditions import MIX
+from csn.conditions import ALL, MIX
 from csn.errors import ProtocolError
 from csn.evaluation.criteria import (
     Distances,
@@ -41,7 +41,7 @@ from csn.evaluation.criteria import (
     spearman,
 )
 from csn.evaluation.questions import Scores
-from csn.evaluation.stored_segments import ALL, read_joined
+from csn.evaluation.stored_segments import read_joined
 from csn.records import CRITERIA_SCHEMA
 
 TOP = 3

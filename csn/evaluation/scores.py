@@ -34,13 +34,13 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Float, Shaped
 
-from csn.conditions import INSTRUMENTS
+from csn.conditions import ALL, INSTRUMENTS
 from csn.config import EvaluationConfig
 from csn.errors import ProtocolError
 from csn.evaluation import music_id, pseudo_mix_id
 from csn.evaluation.questions import Question, Scores, gathered
 from csn.evaluation.retrieval import retrieve
-from csn.evaluation.stored_segments import ALL, read_joined, read_segments
+from csn.evaluation.stored_segments import read_joined, read_segments
 from csn.records import SCORE_SCHEMA
 
 

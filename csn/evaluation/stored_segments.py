@@ -14,10 +14,8 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Bool, Float, Int, Shaped
 
+from csn.conditions import ALL
 from csn.errors import ProtocolError
-
-ALL = "all"
-"""Condition of the whole embedding."""
 
 
 @dataclass(frozen=True, slots=True)

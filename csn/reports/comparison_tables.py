@@ -14,9 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from csn.conditions import INSTRUMENTS, MIX
+from csn.conditions import ALL, INSTRUMENTS, MIX
 from csn.evaluation.comparison import ScoredSystem, Spread
-from csn.evaluation.scores import ALL
 from csn.reports.published import (
     CRITERIA,
     PEARSON,

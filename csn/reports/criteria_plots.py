@@ -8,7 +8,6 @@ import pyarrow as pa
 from matplotlib.figure import Figure
 
 from csn.evaluation.criteria import Distances
-from csn.evaluation.stored_segments import ALL
 from csn.reports.figures import ShownFigure
 from csn.reports.inline import figure_uri
 from csn.reports.plots import RULE, TINT

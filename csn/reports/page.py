@@ -17,9 +17,8 @@ from typing import Any
 
 import jinja2
 
-from csn.conditions import MIX
+from csn.conditions import ALL, MIX
 from csn.config import ExperimentConfig
-from csn.evaluation.scores import ALL
 from csn.records import OURS
 from csn.reports import figures, plots
 from csn.reports.criteria_plots import criteria_section

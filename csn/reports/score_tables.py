@@ -16,8 +16,7 @@ from typing import TypeGuard
 import numpy as np
 import pyarrow as pa
 
-from csn.conditions import INSTRUMENTS, MIX
-from csn.evaluation.scores import ALL
+from csn.conditions import ALL, INSTRUMENTS, MIX
 from csn.records import OURS
 
 SYSTEMS = (OURS, "untrained", "mean_mel", "librosa_features")

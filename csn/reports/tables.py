@@ -11,8 +11,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from csn.conditions import MIX
-from csn.evaluation.scores import ALL
+from csn.conditions import ALL, MIX
 from csn.reports.data import Stage
 from csn.reports.presence_tables import presence_tables
 from csn.reports.score_tables import PRESENCE, PROTOCOLS, Cell, ScoreRow, ScoreTable, score_tables

@@ -20,8 +20,9 @@ are `TripletConfig.min_gap_s` apart.
 """
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -156,7 +157,7 @@ def plan(
         condition = conditions[row_id % len(conditions)]
         others = [c for c in conditions if c != condition] if config.interchanged else []
         triplets.append(draw_triplet(rng, row_id, condition, others, found, audio, config))
-    return to_table(triplets, plan_index, found, audio.level_hop_s)
+    return to_table(triplets, plan_index, partial(found.sounds_in, hop_s=audio.level_hop_s))
 
 
 def draw_triplet(
@@ -248,9 +249,9 @@ def _draw_starts(
 
 
 def to_table(
-    triplets: Sequence[Triplet], plan_index: int, found: Candidates, hop_s: float
+    triplets: Sequence[Triplet], plan_index: int, sounds_in: Callable[[Mix], list[bool]]
 ) -> pa.Table:
-    """Write triplets as the rows of a plan; `hop_s` is the grid of `found`."""
+    """Write triplets as the rows of a plan; `sounds_in` tells of each part whether it sounds."""
     rows = []
     for triplet in triplets:
         row: dict[str, object] = {
@@ -266,6 +267,6 @@ def to_table(
         for role in ROLES:
             mix: Mix = getattr(triplet, role)
             row |= {f"{role}_tracks": mix.tracks, f"{role}_starts_s": mix.starts_s}
-            row[f"{role}_sounds"] = found.sounds_in(mix, hop_s)
+            row[f"{role}_sounds"] = sounds_in(mix)
         rows.append(row | {"plan_index": plan_index})
     return pa.Table.from_pylist(rows, schema=TRIPLET_SCHEMA)

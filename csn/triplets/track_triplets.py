@@ -18,6 +18,7 @@ three windows, and those of anchor and positive are `TripletConfig.min_gap_s` ap
 
 import zlib
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -71,7 +72,7 @@ def plan_track_triplets(
             for role, frame in frame_of.items()
         }
         triplets.append(Triplet(row_id, "track", "any", condition, None, **mixes))
-    return to_table(triplets, plan_index, found, audio.level_hop_s)
+    return to_table(triplets, plan_index, partial(found.sounds_in, hop_s=audio.level_hop_s))
 
 
 def _frames(found: Candidates, condition: str) -> dict[str, np.ndarray]:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from csn.evaluation.scores import ALL
+from csn.conditions import ALL
 from csn.reports.score_tables import leak_matrices, score_tables
 
 

@@ -1,5 +1,5 @@
 from csn.conditions import INSTRUMENTS
-from csn.evaluation.scores import ALL
+from csn.conditions import ALL
 from csn.reports.data import Stage
 from csn.reports.tables import score_text, stage_text
 
