@@ -195,8 +195,8 @@ TRACK_SCHEMA = pa.schema(
     ]
 )
 """A prepared track without its audio: what planning reads. An absent part has no levels (null).
-`key` is 0..11 from C, null where it is not known; tags have strengths of 0..100, in the spelling of
-`csn.corpora.tag_groups`, null where the corpus has none."""
+`key` is 0..11 from C, null where it is not known; tags have strengths of 0..100, in the spelling
+of `csn.corpora.tag_groups`, and are null where the corpus has none."""
 
 PARTS_SCHEMA = pa.schema(
     [*TRACK_SCHEMA, *[pa.field(f"pcm_{part}", pa.large_binary()) for part in INSTRUMENTS]]
@@ -248,8 +248,8 @@ SCORE_SCHEMA = pa.schema(
 """A row a score. `condition` is the subspace asked (``all``: the whole embedding), `focus` the
 instrument whose track is the right answer; they differ only in the leak matrix. `r_precision` and
 `map_at_r` are of P1 alone; `k` is null where nothing votes. Of triplets, `condition` may be several
-joined by ``+``, `focus` is whose triplets they are (``human``, or a concept), `num_ids` the tracks
-in them, and `num_missing` the triplets left out because a track of them is not embedded."""
+joined by ``+``, `focus` is whose triplets they are (``human``, or a concept), `num_ids` counts the
+tracks in them, and `num_missing` the triplets left out as a track of them is not embedded."""
 
 CRITERIA_SCHEMA = pa.schema(
     [

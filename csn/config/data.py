@@ -273,7 +273,7 @@ class SimilarityConfig(Strict):
     tempo_within_bpm: float = 5.0
     """Tempi this near each other, or near an octave of each other, are alike."""
     relative_keys: bool = False
-    """Take relative keys (C major, A minor) for alike too; parallel ones (C major, C minor) are."""
+    """Relative keys (C major, A minor) are alike too; parallel ones (C major, C minor) always."""
 
     def __post_init__(self) -> None:
         check_range("similarity.min_tag_strength", self.min_tag_strength, 0, 100)

@@ -34,7 +34,7 @@ class EvaluationConfig(Strict):
     min_votes: int = 1
     """Human triplets with fewer votes are left out."""
     num_concept_triplets: int = 1_000
-    """Triplets of each concept that are drawn from the evaluated split by the rules of training."""
+    """Triplets of each concept, drawn from the evaluated split by the rules of training."""
     baselines: tuple[Literal["untrained", "mean_mel", "librosa_features"], ...] = (
         "untrained",
         "mean_mel",

@@ -77,7 +77,7 @@ def _by_tags(one: Any, other: Any, config: SimilarityConfig) -> Relation:
 
 
 def _by_tempo(one: Any, other: Any, config: SimilarityConfig) -> Relation:
-    known = (one == one) & (other == other)  # NaN is not equal to itself  # noqa: PLR0124
+    known = (one == one) & (other == other)  # NaN is not equal to itself
     within = config.tempo_within_bpm
     alike = abs(one - other) <= within
     for octave in OCTAVES[1:]:
