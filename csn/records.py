@@ -247,7 +247,7 @@ SCORE_SCHEMA = pa.schema(
 )
 """A row a score. `condition` is the subspace asked (``all``: the whole embedding), `focus` the
 instrument whose track is the right answer; they differ only in the leak matrix. `r_precision` and
-`map_at_r` are of P1 alone; `k` is null where nothing votes. Of triplets, `condition` may be several
+`map_at_r` are of P1 alone; `k` is null where nothing votes. Of triplets, `condition` may be many,
 joined by ``+``, `focus` is whose triplets they are (``human``, or a concept), `num_ids` counts the
 tracks in them, and `num_missing` the triplets left out as a track of them is not embedded."""
 
