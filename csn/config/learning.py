@@ -190,6 +190,11 @@ class OptimizerConfig(Strict):
         check_range("optimizer.plateau_floor", self.plateau_floor, 0)
         if self.plateau_patience is not None:
             check_range("optimizer.plateau_patience", self.plateau_patience, 0)
+            check(
+                self.decay_fraction == 0,
+                f"optimizer.plateau_patience={self.plateau_patience} and optimizer.decay_fraction="
+                f"{self.decay_fraction} exclude each other; set the one to none or the other to 0",
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

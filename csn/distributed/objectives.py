@@ -8,7 +8,7 @@ objectives, the targets' and the presence loss, is added here to each one's own 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -16,7 +16,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from csn.conditions import INSTRUMENTS
+from csn.conditions import ALL, INSTRUMENTS
 from csn.config import ExperimentConfig
 from csn.distributed.bank import mixes_of
 from csn.model.losses import (
@@ -26,11 +26,17 @@ from csn.model.losses import (
     target_loss,
     triplet_batch_loss,
 )
+from csn.model.mining import semi_hard_loss
 from csn.records import ABSENT, ROLES, Mix
+from csn.triplets.concept_triplets import Recordings
+from csn.triplets.rules import related
 
 TARGET_ROWS = "target_rows"
 """Column of a plan: for each condition, the row of the anchor's part among the targets' vectors
 (-1: silent). The anchor of a row that is one mix is that mix."""
+FACTS = "facts"
+"""Column of a plan: role by role, what is known of the mix's track under each condition
+(`csn.triplets.rules`), as numbers."""
 
 
 class Objective(ABC):
@@ -115,7 +121,9 @@ class TripletObjective(Objective):
 
     def __init__(self, config: ExperimentConfig) -> None:
         super().__init__(config)
-        self._masks = torch.from_numpy(self._layout.masks()).float()
+        # Behind the conditions' masks that of all of them together, for triplets of tracks.
+        masks = np.vstack([self._layout.masks(), np.ones(self._layout.embedding_dim)])
+        self._masks = torch.from_numpy(masks).float()
 
     def sounding(self, rows: pa.Table, role: str) -> np.ndarray:
         """[rows, parts] whether each part sounds in the mix of `role`."""
@@ -123,7 +131,7 @@ class TripletObjective(Objective):
 
     def _own_labels(self, rows: pa.Table, numbers: Mapping[str, int]) -> dict[str, np.ndarray]:
         """``condition`` and ``interchanged`` as places in the layout (-1: none)."""
-        places = {name: self._layout.index(name) for name in self._layout.conditions}
+        places = {name: place for place, name in enumerate((*self._layout.conditions, ALL))}
         interchanged = rows["interchanged_condition"].to_pylist()
         return {
             "condition": np.array([places[name] for name in rows["condition"].to_pylist()]),
@@ -145,6 +153,48 @@ class TripletObjective(Objective):
             margin=self._config.loss.margin,
             distance=self._config.loss.distance,
         )
+
+
+class MinedObjective(TripletObjective):
+    """Semi-hard negatives, found in the batch for every pair that is alike ([R22] 3, Eq. 1)."""
+
+    def _own_labels(self, rows: pa.Table, numbers: Mapping[str, int]) -> dict[str, np.ndarray]:
+        """``facts`` of each mix by condition, as `with_facts` gives them, and its ``tracks``."""
+        facts = np.array(rows[FACTS].to_pylist(), np.float64)
+        tracks = [[numbers[mixes.tracks[0]] for mixes in mixes_of(rows, r)] for r in self.roles]
+        return {
+            "facts": facts.reshape(len(rows), len(self.roles), -1),
+            "tracks": np.array(tracks).T,
+        }
+
+    def _own_loss(self, embeddings: Tensor, labels: Mapping[str, Tensor]) -> BatchLoss:
+        """L_MD over the conditions; and over tracks under all of them, if there are such rows."""
+        mine_all = _gathered if self._config.loss.mine_across_ranks else _own
+        embeddings = mine_all(embeddings)
+        facts = mine_all(labels["facts"]).flatten(0, 1)
+        tracks = mine_all(labels["tracks"]).flatten()
+        alike, different = self._relations(facts, tracks)
+        subspaces = embeddings.unflatten(1, (len(self._layout.conditions), -1))
+        margin = self._config.loss.margin
+        found = semi_hard_loss(subspaces, alike, different, margin=margin)
+        if self._config.triplets.track_share == 0:
+            return found
+        same = (tracks[:, None] == tracks)[None]
+        whole = semi_hard_loss(embeddings[:, None], same, ~same, margin=margin)
+        num = len(self._layout.conditions)
+        loss = (num * found.loss + whole.loss) / (num + 1)
+        return BatchLoss(loss, (num * found.active + whole.active) / (num + 1))
+
+    def _relations(self, facts: Tensor, tracks: Tensor) -> tuple[Tensor, Tensor]:
+        """[conditions, mixes, mixes] who is alike and who different; of one track, neither."""
+        others = tracks[:, None] != tracks
+        alike, different = [], []
+        for condition, of in zip(self._layout.conditions, facts.T, strict=True):
+            known = of if condition == "tempo" else of.long()
+            a, d = related(condition, known[:, None], known, self._config.similarity)
+            alike.append(a & others)
+            different.append(d & others)
+        return torch.stack(alike), torch.stack(different)
 
 
 class ContrastiveObjective(Objective):
@@ -181,11 +231,26 @@ class TargetObjective(Objective):
         return BatchLoss(target_loss(embeddings, targets), active=has_target)
 
 
+def with_facts(rows: pa.Table, found: Recordings, conditions: Sequence[str]) -> pa.Table:
+    """Add to a plan's rows what is known of each mix's track, which `MinedObjective` asks for."""
+    place_of = {track: place for place, track in enumerate(found.track_ids)}
+    facts = np.stack([found.facts[name].astype(np.float64) for name in conditions], axis=1)
+    tracks = [[mix.tracks[0] for mix in mixes_of(rows, f"{role}_")] for role in ROLES]
+    places = [[place_of[track] for track in row] for row in zip(*tracks, strict=True)]
+    flat = facts[np.array(places)].reshape(len(rows), -1)
+    return rows.append_column(FACTS, pa.array(list(flat), pa.list_(pa.float64())))
+
+
 def _targets(rows: pa.Table, vectors: np.ndarray) -> np.ndarray:
     """[rows, embedding]: the blocks that each row's `TARGET_ROWS` names, zero where silent."""
     places = np.array(rows[TARGET_ROWS].to_pylist())
     blocks = np.where((places >= 0)[..., None], vectors[places], np.float32(0))
     return blocks.reshape(len(rows), -1)
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """Keep to this rank's rows."""
+    return tensor
 
 
 def _gathered(tensor: Tensor) -> Tensor:
@@ -206,4 +271,6 @@ _OBJECTIVES: dict[str, type[Objective]] = {
 
 def objective_of(config: ExperimentConfig) -> Objective:
     """Objective that the configuration's loss names."""
+    if config.loss.mining != "none":
+        return MinedObjective(config)
     return _OBJECTIVES[config.loss.kind](config)

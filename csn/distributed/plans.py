@@ -22,6 +22,12 @@ from csn.config import ExperimentConfig
 from csn.distributed.progress import Stages
 from csn.paths import Paths
 from csn.records import MIX_SCHEMA, TRIPLET_SCHEMA
+from csn.triplets.concept_triplets import (
+    Recordings,
+    check_concepts,
+    plan_concept_triplets,
+    recordings,
+)
 from csn.triplets.free_mixing import plan_mixes
 from csn.triplets.planning import Candidates, candidates, check_conditions, plan
 from csn.triplets.subsets import plan_subsets
@@ -34,6 +40,7 @@ ROWS_PER_TASK = 1_000
 _SCHEMAS = {
     "triplets": TRIPLET_SCHEMA,
     "track_triplets": TRIPLET_SCHEMA,
+    "concept_triplets": TRIPLET_SCHEMA,
     "free_mixes": MIX_SCHEMA,
     "subsets": MIX_SCHEMA,
 }
@@ -44,26 +51,23 @@ def split_of(tracks: pa.Table, split: str) -> pa.Table:
     return tracks.filter(pa.compute.equal(tracks["split"], split))
 
 
+Offered = Candidates | Recordings
+"""What a plan is drawn from: tracks whose parts meet, or recordings that are like or unlike."""
+
+
 def plan_rows(
     config: ExperimentConfig, tracks: pa.Table, stages: Stages
-) -> tuple[pa.Table, Candidates]:
+) -> tuple[pa.Table, Offered]:
     """Draw what the loss trains on, or read it where the same plan is written already.
 
     Of the train tracks the first are offered, as many as the configuration uses.
 
     Returns
     -------
-    pyarrow.Table, Candidates
+    pyarrow.Table, Candidates or Recordings
         Rows of `TRIPLET_SCHEMA` or `MIX_SCHEMA`; what they were drawn from.
     """
-    offered = split_of(tracks, "train").slice(0, config.corpus.num_train_tracks)
-    found = candidates(offered, config.audio, config.triplets)
-    if config.plan_kind in ("triplets", "free_mixes"):
-        check_conditions(found, config.network.conditions, split="train")
-    for group in found.groups:
-        log.info("tempo group %s: %s tracks", group.name, len(group.track_ids))
-    if found.left_out:
-        log.info("in no tempo group: %s tracks", len(found.left_out))
+    found = _offered(config, split_of(tracks, "train").slice(0, config.corpus.num_train_tracks))
     num_plans = min(config.triplets.num_plans, config.training.num_epochs)
     uri = Paths(config).plan
     if storage.exists(uri):
@@ -90,6 +94,23 @@ def plan_rows(
     return rows, found
 
 
+def _offered(config: ExperimentConfig, tracks: pa.Table) -> Offered:
+    """Work out what can be drawn from train `tracks`, and refuse what cannot be learnt from."""
+    conditions = config.network.conditions
+    if config.plan_kind == "concept_triplets":
+        found = recordings(tracks, config.audio, config.similarity)
+        check_concepts(found, conditions, split="train")
+        return found
+    found = candidates(tracks, config.audio, config.triplets)
+    if config.plan_kind in ("triplets", "free_mixes"):
+        check_conditions(found, conditions, split="train")
+    for group in found.groups:
+        log.info("tempo group %s: %s tracks", group.name, len(group.track_ids))
+    if found.left_out:
+        log.info("in no tempo group: %s tracks", len(found.left_out))
+    return found
+
+
 def _rows_at_once(config: ExperimentConfig) -> int:
     return config.training.batch_size if config.plan_kind == "free_mixes" else 1
 
@@ -106,10 +127,8 @@ def _draw(block: pa.Table, *, found: ray.ObjectRef, config: ExperimentConfig) ->
     return pa.concat_tables(tables)
 
 
-def _draw_plan(
-    found: Candidates, ids: list[int], plan_index: int, config: ExperimentConfig
-) -> pa.Table:
-    """Draw some of the rows (or batches) of one plan."""
+def _draw_plan(found: Any, ids: list[int], plan_index: int, config: ExperimentConfig) -> pa.Table:
+    """Draw some of the rows (or batches) of one plan from what its kind is drawn from."""
     common: dict[str, Any] = {
         "plan_index": plan_index,
         "seed": config.seed,
@@ -121,9 +140,11 @@ def _draw_plan(
     if config.plan_kind == "subsets":
         hop_s = config.triplets.hop_s
         return plan_subsets(found, ids, hop_s=hop_s, config=config.mixing, **common)
+    common |= {"conditions": config.network.conditions, "config": config.triplets}
+    if config.plan_kind == "concept_triplets":
+        return plan_concept_triplets(found, ids, similarity=config.similarity, **common)
     draw = plan if config.plan_kind == "triplets" else plan_track_triplets
-    conditions = config.network.conditions
-    return draw(found, ids, conditions=conditions, config=config.triplets, **common)
+    return draw(found, ids, **common)
 
 
 def epoch_rows(

@@ -32,7 +32,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from csn.config import OptimizerConfig, from_json
+from csn.config import from_json
 from csn.distributed import cluster
 from csn.distributed.bank import Bank
 from csn.distributed.objectives import Objective, objective_of
@@ -43,9 +43,17 @@ from csn.errors import TrainingError
 from csn.model import checkpoint
 from csn.model.losses import BatchLoss
 from csn.model.network import Network, build_network
+from csn.model.step_size import learning_rate_factor, plateau_of
 from csn.records import ABSENT
 
 log = logging.getLogger(__name__)
+
+HEADLINES = {
+    "val/music_id/mean": "P1",
+    "val/pseudo_mix_id/mean": "P2",
+    "val/concept_triplets/mean": "triplets",
+}
+"""Metrics by which epochs are compared, the later the rather, and their short names."""
 
 
 @dataclass(slots=True)
@@ -60,15 +68,6 @@ class Progress:
     """Validations since the best."""
     presence: dict[str, float] = field(default_factory=dict)
     """Of the best epoch: length of each subspace from which on its part is said to sound."""
-
-
-def learning_rate_factor(step: int, num_steps: int, config: OptimizerConfig) -> float:
-    """Share of the learning rate at `step`: 1, then falling linearly over the last steps."""
-    decay_steps = config.decay_fraction * num_steps
-    left = num_steps - step
-    if decay_steps == 0 or left >= decay_steps:
-        return 1.0
-    return config.final_ratio + (1 - config.final_ratio) * left / decay_steps
 
 
 class Trainer:
@@ -102,6 +101,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.network.parameters(), lr=optimizer.learning_rate)
         self.validation = Validation(self.config, settings["validation"])
         self.objective = objective_of(self.config)
+        self.plateau = plateau_of(self.optimizer, optimizer)
         self.best_weights: dict[str, Tensor] = {}
         self.progress = Progress()
         self._restore()
@@ -120,7 +120,9 @@ class Trainer:
             self.network.load_state_dict(safetensors.torch.load_file(path / "model.safetensors"))
             self.best_weights = safetensors.torch.load_file(path / "best.safetensors")
             state = torch.load(path / "optimizer.pt", weights_only=True, map_location=self.device)
-            self.optimizer.load_state_dict(state)
+            self.optimizer.load_state_dict(state["optimizer"])
+            if self.plateau:
+                self.plateau.load_state_dict(state["plateau"])
             self.progress = Progress(**json.loads((path / "progress.json").read_text()))
 
     def run(self) -> None:
@@ -136,16 +138,22 @@ class Trainer:
             if self.rank == 0 and validated:
                 metrics |= self.validation.metrics(self.network, self.device)
             metrics |= {"epoch": epoch, "seconds": time.monotonic() - started}
+            if self.plateau and validated:
+                metrics["train/learning_rate"] = self.optimizer.param_groups[0]["lr"]
+                self.plateau.step(self._of_rank_0(metrics.get("val/loss", math.inf)))
             self._note(metrics, validated=validated)
             self._report(metrics)
 
     def _stops(self) -> bool:
         patience = self.config.training.patience
-        stop = torch.tensor([float(patience is not None and self.progress.stale >= patience)])
+        return bool(self._of_rank_0(patience is not None and self.progress.stale >= patience))
+
+    def _of_rank_0(self, value: float) -> float:
+        """Give every rank the value of rank 0, which alone validates."""
+        shared = torch.tensor([float(value)], device=self.device)
         if self.num_ranks > 1:
-            stop = stop.to(self.device)
-            torch.distributed.broadcast(stop, src=0)
-        return bool(stop.item())
+            torch.distributed.broadcast(shared, src=0)
+        return shared.item()
 
     def _train_epoch(self, epoch: int, batches: Iterator[dict[str, Tensor]]) -> dict[str, float]:
         self.model.train()
@@ -194,10 +202,11 @@ class Trainer:
         return batches_of(map(self._rows_of, epochs), self.bank, self.config, local, self.device)
 
     def _step(self, batch: dict[str, Tensor], step: int) -> BatchLoss:
-        num_steps = self.steps_per_epoch * self.config.training.num_epochs
-        factor = learning_rate_factor(step, num_steps, self.config.optimizer)
-        for group in self.optimizer.param_groups:
-            group["lr"] = factor * self.config.optimizer.learning_rate
+        if not self.plateau:
+            num_steps = self.steps_per_epoch * self.config.training.num_epochs
+            factor = learning_rate_factor(step, num_steps, self.config.optimizer)
+            for group in self.optimizer.param_groups:
+                group["lr"] = factor * self.config.optimizer.learning_rate
         waveforms = batch["waveforms"]
         bf16 = self.config.training.bf16 and self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
@@ -227,7 +236,7 @@ class Trainer:
         progress.next_epoch += 1
         if self.rank != 0 or (self.validation and not validated):
             return
-        score = metrics.get("val/pseudo_mix_id/mean", metrics.get("val/music_id/mean"))
+        score = next((metrics[name] for name in reversed(HEADLINES) if name in metrics), None)
         if score is None or score > progress.best_score:
             progress.best_epoch = int(metrics["epoch"])
             progress.best_score = -math.inf if score is None else score
@@ -246,11 +255,12 @@ class Trainer:
     def _post(self, epoch: int, step: int, loss: float) -> None:
         if self.rank != 0:
             return
-        validated = [r for r in self.progress.history if "val/pseudo_mix_id/mean" in r]
         note = f"epoch {epoch + 1}/{self.config.training.num_epochs}  loss {loss:.3f}"
-        if validated:
-            scores = [row["val/pseudo_mix_id/mean"] for row in validated]
-            note += f"  val P2 {scores[-1]:.1%}"
+        history = self.progress.history
+        if said := [
+            f"{n} {row[m]:.1%}" for row in history for m, n in HEADLINES.items() if m in row
+        ]:
+            note += f"  val {said[-1]}"
         self.board.post.remote(epoch * self.steps_per_epoch + step + 1, note)
 
     def _report(self, metrics: dict[str, float]) -> None:
@@ -261,7 +271,9 @@ class Trainer:
             path = Path(folder)
             safetensors.torch.save_file(self._weights(), path / "model.safetensors")
             safetensors.torch.save_file(self.best_weights, path / "best.safetensors")
-            torch.save(self.optimizer.state_dict(), path / "optimizer.pt")
+            plateau = self.plateau.state_dict() if self.plateau else {}
+            state = {"optimizer": self.optimizer.state_dict(), "plateau": plateau}
+            torch.save(state, path / "optimizer.pt")
             progress = {name: getattr(self.progress, name) for name in Progress.__slots__}
             (path / "progress.json").write_text(json.dumps(progress))
             ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))

@@ -37,8 +37,8 @@ from csn import curriculum, storage
 from csn.config import ExperimentConfig, to_json
 from csn.distributed import cluster
 from csn.distributed.bank import load_bank
-from csn.distributed.objectives import objective_of
-from csn.distributed.plans import plan_rows, split_of
+from csn.distributed.objectives import objective_of, with_facts
+from csn.distributed.plans import Offered, plan_rows, split_of
 from csn.distributed.progress import Board, Counter, Stages
 from csn.distributed.targets import with_targets
 from csn.distributed.train_loop import train_worker
@@ -48,7 +48,8 @@ from csn.model import checkpoint
 from csn.model.network import build_network
 from csn.paths import Paths
 from csn.records import ABSENT
-from csn.triplets.planning import Candidates, any_part
+from csn.triplets.concept_triplets import Recordings
+from csn.triplets.planning import any_part
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +104,8 @@ def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
     bank = load_bank(paths, _tracks_of(rows), _horizons_s(config, found))
     if curriculum.needs_teachers(config):
         rows, bank = with_targets(config, rows, bank, stages)
+    if isinstance(found, Recordings):
+        rows = with_facts(rows, found, config.network.conditions)
     cluster.release()
     validation = validation_set(config, split_of(tracks, "validation"))
     num_steps = config.training.num_epochs * (config.num_rows // config.training.batch_size)
@@ -135,8 +138,10 @@ def _tracks_of(rows: pa.Table) -> set[str]:
     return names - {ABSENT}
 
 
-def _horizons_s(config: ExperimentConfig, found: Candidates) -> dict[str, float]:
+def _horizons_s(config: ExperimentConfig, found: Offered) -> dict[str, float]:
     """How much of each track can be drawn: with a limit on segments, often only its beginning."""
+    if isinstance(found, Recordings):
+        return {}  # all of it
     hop_s = config.audio.level_hop_s
     return {
         track: float(np.flatnonzero(any_part(parts)).max() * hop_s + config.audio.segment_s)

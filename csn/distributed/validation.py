@@ -1,21 +1,25 @@
-"""P1 and P2 on a few segments of the validation split, after an epoch.
+"""P1 and P2, or triplets of concepts, on some of the validation split, after an epoch.
 
 Choices
 -------
 Mixes are rendered once, by tasks, and lie in the object store; at most
 `TrainingConfig.validation_segments` of each track or version are taken, spread over it. Fewer
 focus tracks than P2 asks for are accepted here (at least two), since only epochs are compared.
+Concepts are asked as [R22] 4 asks people: by the distances of tracks, each the mean of its
+segments. Their loss is that of the same triplets, so that it can be compared between epochs.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import ray
 import torch
+from jaxtyping import Int
 
 from csn.conditions import MIX
 from csn.config import ExperimentConfig
@@ -23,14 +27,19 @@ from csn.distributed.bank import Bank, load_bank, mixes_of
 from csn.distributed.cluster import RENDER_CPUS
 from csn.errors import CorpusError, ProtocolError
 from csn.evaluation import music_id, presence, pseudo_mix_id
+from csn.evaluation.criteria import centroids
+from csn.model.losses import masked_distance, masked_triplet_loss
 from csn.model.network import Network
 from csn.paths import Paths
+from csn.triplets.concept_triplets import draw_threes, recordings
 from csn.triplets.evaluation_mixes import music_id_mixes, pseudo_mix_id_mixes
 from csn.triplets.planning import candidates
 
 log = logging.getLogger(__name__)
 
 MIXES_PER_BLOCK = 96
+NUM_THREES = 1_000
+"""Triplets of each concept: their score then moves by 1.6 points by chance, in one draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,8 @@ class ValidationSet:
     mixes: pa.Table
     waveforms: Sequence[tuple[str, Sequence[ray.ObjectRef]]]
     """What is heard (``mix``, or one part's condition), and its blocks."""
+    threes: Mapping[str, Int[np.ndarray, "triplets 3"]] = field(default_factory=dict)
+    """Triplets of each concept: places of their tracks in the order of the tracks' ids."""
 
 
 def _rendered(bank: Bank, mixes: pa.Table, heard: str, duration_s: float) -> np.ndarray:
@@ -61,7 +72,10 @@ def validation_set(config: ExperimentConfig, tracks: pa.Table) -> ValidationSet 
             tracks, duration_s, audio=audio, config=config.evaluation, max_segments=limit
         )
     ]
-    if not config.network.individual:  # a part alone is the same before every background
+    threes = {}
+    if config.network.of_concepts:
+        threes = _threes(config, tracks, tables[0])
+    elif not config.network.individual:  # a part alone is the same before every background
         tables += _pseudo_mixes(config, tracks, duration_s, limit)
     mixes = pa.concat_tables(tables).combine_chunks()
     used = {track for names in mixes["tracks"].to_pylist() for track in names}
@@ -72,7 +86,26 @@ def validation_set(config: ExperimentConfig, tracks: pa.Table) -> ValidationSet 
         (what, [_render.remote(bank, block, what, duration_s) for block in blocks])
         for what in heard
     ]
-    return ValidationSet(mixes, waveforms)
+    return ValidationSet(mixes, waveforms, threes)
+
+
+def _threes(
+    config: ExperimentConfig, tracks: pa.Table, mixes: pa.Table
+) -> dict[str, Int[np.ndarray, "triplets 3"]]:
+    """Draw triplets of each concept that the tracks which are embedded allow; warn of others."""
+    embedded = tracks.filter(pc.is_in(tracks["track_id"], pc.unique(mixes["track_id"])))
+    threes = {}
+    for concept in config.network.conditions:
+        try:
+            found = recordings(embedded.sort_by("track_id"), config.audio, config.similarity)
+            drawn = draw_threes(
+                found, concept, NUM_THREES, seed=config.seed, config=config.similarity
+            )
+        except CorpusError as error:
+            log.warning("no validation of %s: %s", concept, error)
+            continue
+        threes[concept] = np.array(drawn)
+    return threes
 
 
 def _pseudo_mixes(
@@ -117,6 +150,8 @@ class Validation:
         if self._chosen is None:
             return {}
         embeddings = self._embeddings(network, device)
+        if self._config.network.of_concepts:
+            return self._of_concepts(embeddings)
         self.presence = self._thresholds(embeddings)
         mixes = self._chosen.mixes
         columns = {name: np.array(mixes[name].to_pylist()) for name in mixes.schema.names[:4]}
@@ -133,6 +168,24 @@ class Validation:
             counted = [scores[name] for name in scores if name != MIX] or [*scores.values()]
             if counted:
                 found[f"val/{protocol}/mean"] = float(np.mean(counted))
+        return found
+
+    def _of_concepts(self, embeddings: dict[str, np.ndarray]) -> dict[str, float]:
+        """``val/concept_triplets/<condition>``, their mean, and the mean loss ``val/loss``."""
+        assert self._chosen is not None
+        ids, loss = np.array(self._chosen.mixes["track_id"].to_pylist()), self._config.loss
+        found, losses = {}, []
+        for concept, threes in self._chosen.threes.items():
+            means = torch.from_numpy(centroids(embeddings[concept], ids)[1]).float()
+            one, near, far = means[torch.from_numpy(threes)].unbind(1)
+            every = torch.ones_like(one)
+            right = masked_distance(one, near, every) < masked_distance(one, far, every)
+            found[f"val/concept_triplets/{concept}"] = right.float().mean().item()
+            of_each = masked_triplet_loss(one, near, far, every, loss.margin, loss.distance)
+            losses.append(of_each.mean().item())
+        if losses:
+            found["val/concept_triplets/mean"] = float(np.mean(list(found.values())))
+            found["val/loss"] = float(np.mean(losses))
         return found
 
     @torch.inference_mode()

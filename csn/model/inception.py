@@ -157,7 +157,13 @@ def _branch(channels: tuple[int, ...], num_bands: int) -> nn.Sequential:
         halved = num_bands >= 2 * SIDE
         strides.append((2 if halved else 1, 2))
         num_bands = -(-num_bands // 2) if halved else num_bands
-    stem = nn.Sequential(_convolution(1, channels[0], 5), nn.MaxPool2d(strides[0], ceil_mode=True))
+    # Pooled before it is normalised: a quarter of the values, and these are the largest maps.
+    stem = nn.Sequential(
+        nn.Conv2d(1, channels[0], 5, padding=2, bias=False),
+        nn.MaxPool2d(strides[0], ceil_mode=True),
+        nn.BatchNorm2d(channels[0]),
+        nn.ReLU(inplace=True),
+    )
     blocks = [
         _block(num_in, num_out, stride)
         for (num_in, num_out), stride in zip(pairwise(channels), strides[1:], strict=True)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from csn import cli, recipes
-from csn.conditions import INSTRUMENTS, MIX
+from csn.conditions import CONCEPTS, INSTRUMENTS, MIX
 from csn.config import ExperimentConfig, from_json, to_json
 
 every_recipe = pytest.mark.parametrize("name", recipes.ALL)
@@ -50,9 +50,10 @@ def test_json_round_trip_is_exact(name):
 
 
 @every_recipe
-def test_conditions_are_instruments_in_the_order_of_the_paper_and_the_mix_after_them(name):
+def test_conditions_are_those_of_a_paper_in_its_order_and_the_mix_after_them(name):
     network = recipes.ALL[name]().network
     known = (*INSTRUMENTS, MIX) if network.individual else INSTRUMENTS
+    known = CONCEPTS if network.of_concepts else known
     assert set(network.conditions) <= set(known)
     assert list(network.conditions) == sorted(network.conditions, key=known.index)
 
@@ -75,9 +76,10 @@ def test_command_line_gives_the_recipe_and_overrides_it(name):
 def test_no_public_function_of_the_module_is_left_out():
     functions = {
         name
-        for name, value in vars(recipes).items()
+        for module in (recipes, recipes.instruments, recipes.concepts)
+        for name, value in vars(module).items()
         if inspect.isfunction(value)
-        and value.__module__ == recipes.__name__
+        and value.__module__ == module.__name__
         and not name.startswith("_")
         and not inspect.signature(value).parameters  # what gives a recipe another size takes one
     }

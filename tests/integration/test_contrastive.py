@@ -15,9 +15,9 @@ from csn.distributed.objectives import objective_of
 from csn.distributed.plans import epoch_rows, plan_rows, split_of
 from csn.distributed.progress import Stages
 from csn.distributed.streams import batches_of, render_rows
-from csn.distributed.train_loop import learning_rate_factor
 from csn.model.losses import contrastive_loss
 from csn.model.network import build_network
+from csn.model.step_size import learning_rate_factor
 from csn.paths import Paths
 from csn.triplets.free_mixing import plan_mixes
 from csn.triplets.planning import candidates

@@ -19,12 +19,12 @@ from csn.distributed.bank import load_bank
 from csn.distributed.plans import epoch_rows, plan_rows, split_of
 from csn.distributed.progress import Stages
 from csn.distributed.streams import render_rows, rendered
-from csn.distributed.train_loop import learning_rate_factor
 from csn.distributed.validation import Validation, validation_set
 from csn.errors import TrainingError
 from csn.model import checkpoint
 from csn.model.losses import triplet_batch_loss
 from csn.model.network import build_network
+from csn.model.step_size import learning_rate_factor
 from csn.paths import Paths
 from csn.records import ROLES
 

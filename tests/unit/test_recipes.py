@@ -109,7 +109,39 @@ def test_sizes_keep_what_makes_the_system(name):
         assert sized.start.pretraining == plain.start.pretraining
         assert sized.triplets.interchanged == plain.triplets.interchanged
         assert sized.network.conditions == plain.network.conditions
+        assert sized.frontend.branches == plain.frontend.branches
+        assert sized.triplets.track_share == plain.triplets.track_share
         assert sized.network.unit_subspaces == plain.network.unit_subspaces
         # Whole batches, or some of what an epoch plans would be left out.
         assert sized.num_rows % sized.training.batch_size == 0
         assert sized.corpus.uri == ""
+
+
+def test_ribecky2022_has_the_numbers_of_the_paper():
+    config = recipes.ribecky2022()
+    assert config.audio.sample_rate_hz == 22_050
+    frontend = config.frontend
+    assert (frontend.window, frontend.hop, frontend.num_mels) == (512, 256, 128)
+    assert frontend.branches == ("mel", "tempogram", "cens")
+    assert (config.loss.margin, config.loss.distance) == (0.1, "cosine")
+    assert config.loss.mining == "semi_hard"
+    optimizer = config.optimizer
+    assert (optimizer.learning_rate, optimizer.plateau_factor) == (1e-5, 1 / 5)
+    assert (optimizer.plateau_patience, optimizer.plateau_floor) == (10, 1e-10)
+    assert config.evaluation.durations_s == (3.0,)
+    assert config.evaluation.min_agreement == 0.9
+
+
+def test_recipes_of_concepts_are_the_rows_of_table_1():
+    rows = {
+        "ribecky2022": (6, 3, 384),
+        "ribecky2022_mel": (6, 1, 384),
+        "ribecky2022_mel_258": (6, 1, 258),
+        "ribecky2022_tags": (4, 3, 256),
+        "ribecky2022_tags_mel": (4, 1, 256),
+    }
+    for name, row in rows.items():
+        config = recipes.ALL[name]()
+        layout = config.network.layout
+        found = len(layout.conditions), len(config.frontend.branches), layout.embedding_dim
+        assert found == row, name

@@ -1,14 +1,11 @@
-"""Named experiments: what ``jobs/train.py NAME`` runs.
+"""Recipes whose conditions are instruments: [H22], [H24], [LAB] and ours, on stems.
 
 Conventions
 -----------
-A recipe by its plain name has the paper's size. The same recipe as ``demo_<name>`` learns on the
-composed corpus with a small network, and as ``tiny_<name>`` on a corpus for tests. At the demo's
-size every recipe sees the same number of mixes, those of its teachers and its pre-training
-included.
+At the demo's size every recipe sees the same number of mixes, those of its teachers and its
+pre-training included.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from csn.conditions import INSTRUMENTS, MIX
@@ -27,8 +24,6 @@ from csn.config import (
     TripletConfig,
     WorkerConfig,
 )
-
-Recipe = Callable[[], ExperimentConfig]
 
 DEMO_EPOCHS = 60
 """Passes over `DEMO_MIXES`, all stages of a recipe together."""
@@ -213,49 +208,3 @@ def tiny_sized(config: ExperimentConfig) -> ExperimentConfig:
         ),
         evaluation=replace(base.evaluation, num_focus_tracks=2, num_resamples=100),
     )
-
-
-def demo() -> ExperimentConfig:
-    """Compose a small corpus and go the whole way on two cores in minutes, by free mixing."""
-    return replace(demo_sized(free_mixing()), name="demo")
-
-
-def tiny() -> ExperimentConfig:
-    """Go the whole way in seconds, by triplets from scratch."""
-    return replace(tiny_sized(hashizume2024_scratch()), name="tiny")
-
-
-SYSTEMS: tuple[Recipe, ...] = (
-    hashizume2022,
-    hashizume2022_separated,
-    hashizume2024,
-    hashizume2024_scratch,
-    hashizume2024_basic,
-    hashizume2024_aux_basic,
-    hashizume2024_aux_basic_add,
-    random_subsets,
-    free_mixing,
-)
-
-
-def _sized(size: Callable[[ExperimentConfig], ExperimentConfig], recipe: Recipe) -> Recipe:
-    def sized() -> ExperimentConfig:
-        return size(recipe())
-
-    kind = size.__name__.removesuffix("_sized")
-    sized.__name__ = f"{kind}_{recipe.__name__}"
-    sized.__doc__ = f"As {recipe.__name__}, {kind}: {recipe.__doc__}"
-    return sized
-
-
-ALL: dict[str, Recipe] = {
-    recipe.__name__: recipe
-    for recipe in (
-        demo,
-        tiny,
-        *SYSTEMS,
-        *(_sized(demo_sized, recipe) for recipe in SYSTEMS),
-        *(_sized(tiny_sized, recipe) for recipe in SYSTEMS),
-    )
-}
-"""Every recipe by its name, without being built."""
