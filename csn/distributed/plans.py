@@ -101,8 +101,10 @@ def _offered(config: ExperimentConfig, tracks: pa.Table) -> Offered:
         found = recordings(tracks, config.audio, config.similarity)
         check_concepts(found, conditions, split="train")
         return found
-    found = candidates(tracks, config.audio, config.triplets)
-    if config.plan_kind in ("triplets", "free_mixes"):
+    free = config.plan_kind == "free_mixes"
+    meet = config.plan_kind == "triplets" or (free and config.mixing.tempo == "group")
+    found = candidates(tracks, config.audio, config.triplets, need_groups=meet)
+    if meet:
         check_conditions(found, conditions, split="train")
     for group in found.groups:
         log.info("tempo group %s: %s tracks", group.name, len(group.track_ids))

@@ -71,18 +71,25 @@ def _vectors(
     config: ExperimentConfig, keys: Sequence[Key], bank: Bank, stages: Stages
 ) -> np.ndarray:
     """[keys, subspace] the teachers' embeddings, made or read."""
-    uri = Paths(config).experiment("targets.parquet")
+    uri, teachers_uri = (
+        Paths(config).experiment("targets.parquet"),
+        curriculum.teachers_uri(config),
+    )
     tracks, conditions, starts_s = zip(*keys, strict=True)
     table = pa.table({"track_id": tracks, "condition": conditions, "start_s": starts_s})
-    if storage.exists(uri) and (written := storage.read_table(uri)).drop(["vector"]) == table:
-        return _as_array(written["vector"])
+    made_by = {b"teachers": checkpoint.load(teachers_uri).digest.encode()}
+    if storage.exists(uri):
+        written = storage.read_table(uri)
+        same_teachers = (written.schema.metadata or {}).get(b"teachers") == made_by[b"teachers"]
+        if same_teachers and written.drop(["vector"]).equals(table):
+            return _as_array(written["vector"])
     size = min(KEYS_PER_BLOCK, max(1, len(keys) // 8))
     blocks = [table.slice(i, size) for i in range(0, len(keys), size)]
     dataset = ray.data.from_arrow(blocks).map_batches(
         Teachers,
         batch_size=None,
         batch_format="pyarrow",
-        fn_constructor_args=(curriculum.teachers_uri(config), config, bank),
+        fn_constructor_args=(teachers_uri, config, bank),
         **actor_pool(config, len(blocks)),
     )
     found = []
@@ -95,7 +102,7 @@ def _vectors(
     made = pa.concat_tables(found).combine_chunks()
     # Blocks come in order; a key that does not stand where it was asked for would be a silent lie.
     assert made.drop(["vector"]) == table.combine_chunks()
-    storage.write_table(uri, made)
+    storage.write_table(uri, made.replace_schema_metadata(made_by))
     return _as_array(made["vector"])
 
 

@@ -54,6 +54,8 @@ HEADLINES = {
     "val/concept_triplets/mean": "triplets",
 }
 """Metrics by which epochs are compared, the later the rather, and their short names."""
+FAULTY_AUDIO = "have audio that is none"
+"""What a rank says that found the cause of a loss that is not a number."""
 
 
 @dataclass(slots=True)
@@ -133,6 +135,7 @@ class Trainer:
             epoch = self.progress.next_epoch
             started = time.monotonic()
             metrics = self._train_epoch(epoch, batches)
+            self._check_weights(epoch)
             last = epoch == training.num_epochs - 1
             validated = last or epoch % training.validate_every == 0
             if self.rank == 0 and validated:
@@ -183,6 +186,16 @@ class Trainer:
             "train/waited_s": waited_s,
             "train/busy_share": 1 - waited_s / max(time.monotonic() - started, 1e-9),
         }
+
+    def _check_weights(self, epoch: int) -> None:
+        """Refuse weights that the last step made no numbers of, before a checkpoint holds them."""
+        values = self.network.state_dict().values()
+        if all(bool(v.isfinite().all()) for v in values if v.is_floating_point()):
+            return
+        step, local = self.steps_per_epoch - 1, self.config.training.batch_size // self.num_ranks
+        rows = self._rows_of(epoch).slice(step * local, local)
+        whole = torch.zeros(len(rows), 1)  # its loss was finite, so its audio is
+        raise TrainingError(_not_finite(self.objective, rows, whole, epoch, step))
 
     def _rows_of(self, epoch: int) -> pa.Table:
         return epoch_rows(
@@ -237,7 +250,9 @@ class Trainer:
         if self.rank != 0 or (self.validation and not validated):
             return
         score = next((metrics[name] for name in reversed(HEADLINES) if name in metrics), None)
-        if score is None or score > progress.best_score:
+        if score is None and progress.best_score > -math.inf:
+            progress.stale += 1  # it cannot be told, and what was found before can
+        elif score is None or score > progress.best_score:
             progress.best_epoch = int(metrics["epoch"])
             progress.best_score = -math.inf if score is None else score
             progress.stale = 0
@@ -287,7 +302,7 @@ def _not_finite(
     suspects = rows.take(faulty or list(range(len(rows)))).slice(0, 3)
     tracks = sorted({t for mix in objective.mixes(suspects) for t in mix.tracks} - {ABSENT})
     name = suspects.schema.names[0]
-    found = f"; {len(faulty)} of its {len(rows)} rows have audio that is none" if faulty else ""
+    found = f"; {len(faulty)} of its {len(rows)} rows {FAULTY_AUDIO}" if faulty else ""
     return (
         f"the loss is not a number at step {step} of epoch {epoch}{found}; {name} "
         f"{', '.join(map(str, suspects[name].to_pylist()))} ... of tracks "

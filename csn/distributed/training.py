@@ -41,7 +41,7 @@ from csn.distributed.objectives import objective_of, with_facts
 from csn.distributed.plans import Offered, plan_rows, split_of
 from csn.distributed.progress import Board, Counter, Stages
 from csn.distributed.targets import with_targets
-from csn.distributed.train_loop import train_worker
+from csn.distributed.train_loop import FAULTY_AUDIO, train_worker
 from csn.distributed.validation import validation_set
 from csn.errors import TrainingError
 from csn.model import checkpoint
@@ -157,10 +157,11 @@ class StopOnOwnErrors(UserCallback):
     """
 
     def after_exception(self, run_context: Any, worker_exceptions: dict[int, Exception]) -> None:
-        """Raise what a worker raised, if it is ours."""
-        for error in worker_exceptions.values():
-            if cause := cluster.own_error(error):
-                raise cause
+        """Raise what a worker raised, if it is ours; rather of the rank with the faulty audio."""
+        own = [cause for e in worker_exceptions.values() if (cause := cluster.own_error(e))]
+        if own:
+            # Where ranks share their embeddings, one rank's audio spoils the loss of them all.
+            raise next((cause for cause in own if FAULTY_AUDIO in str(cause)), own[0])
 
 
 def discard_torn_notes(run_uri: str) -> None:

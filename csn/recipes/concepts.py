@@ -135,7 +135,11 @@ def tiny_sized(config: ExperimentConfig) -> ExperimentConfig:
             max_reject_fraction=0.0,
         ),
         triplets=replace(base.triplets, num_triplets=24, num_plans=2),
-        network=replace(base.network, channels=(4, 4, 4, 8, 8), subspace_dim=4),
+        network=replace(
+            base.network,
+            channels=(4, 4, 4, 8, 8),
+            subspace_dim=base.network.subspace_dim // 4,
+        ),
         optimizer=OptimizerConfig(learning_rate=1e-3, plateau_patience=1),
         training=replace(base.training, num_epochs=2, batch_size=12, validate_every=1),
         evaluation=replace(base.evaluation, num_resamples=100, num_concept_triplets=50),

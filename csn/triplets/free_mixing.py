@@ -88,7 +88,7 @@ def _draw_tracks(
     """Draw a tempo group, the larger the likelier, and tracks of it; or tracks of any tempo."""
     if config.tempo == "any":
         name = "any"
-        offered = sorted({track for group in found.groups for track in group.track_ids})
+        offered = sorted(found.sounding)
     else:
         sizes = np.array([len(group.track_ids) for group in found.groups], float)
         group = found.groups[rng.choice(len(sizes), p=sizes / sizes.sum())]

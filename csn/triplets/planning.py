@@ -62,8 +62,12 @@ class Candidates:
         ]
 
 
-def candidates(tracks: pa.Table, audio: AudioConfig, config: TripletConfig) -> Candidates:
+def candidates(
+    tracks: pa.Table, audio: AudioConfig, config: TripletConfig, *, need_groups: bool = True
+) -> Candidates:
     """Work out from prepared tracks (`TRACK_SCHEMA`, one split) what triplets can be drawn from.
+
+    Without `need_groups`, tracks that meet no other are enough.
 
     Raises
     ------
@@ -83,7 +87,7 @@ def candidates(tracks: pa.Table, audio: AudioConfig, config: TripletConfig) -> C
         for row in rows
     }
     groups, left_out = tempo_groups(steady, config)
-    if not groups:
+    if need_groups and not groups:
         raise CorpusError(
             f"none of {len(rows)} tracks is in a tempo group of {config.min_group_tracks} or more "
             f"(bins of {config.tempo_group_bpm} bpm); expected at least one; raise "

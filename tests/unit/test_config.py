@@ -187,7 +187,7 @@ def test_every_part_of_the_configuration_is_frozen_and_named_by_keyword():
                 yield from parts(inner)
 
     found = list(parts(ExperimentConfig(name="x")))
-    assert len(found) == 14
+    assert len(found) == 17
     for part in found:
         assert part.__dataclass_params__.frozen
         assert all(field.kw_only for field in fields(part))

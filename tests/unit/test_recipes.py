@@ -5,6 +5,7 @@ import pytest
 from csn import recipes
 from csn.conditions import INSTRUMENTS, MIX
 from csn.config import ExperimentConfig, LossConfig, NetworkConfig
+from csn.paths import Paths
 
 
 @pytest.mark.parametrize("recipe", recipes.ALL.values(), ids=recipes.ALL)
@@ -145,3 +146,12 @@ def test_recipes_of_concepts_are_the_rows_of_table_1():
         layout = config.network.layout
         found = len(layout.conditions), len(config.frontend.branches), layout.embedding_dim
         assert found == row, name
+
+
+@pytest.mark.parametrize("size", ["", "demo_", "tiny_"])
+def test_no_two_systems_learn_the_same(size):
+    digests = {}
+    for recipe in recipes.SYSTEMS:
+        name = size + recipe.__name__
+        digests.setdefault(Paths(recipes.ALL[name]()).training_digest, []).append(name)
+    assert [names for names in digests.values() if len(names) > 1] == []

@@ -15,7 +15,7 @@ AUDIO = AudioConfig(sample_rate_hz=made.SAMPLE_RATE_HZ)
 BATCH_SIZE = 16
 
 
-def corpus(rest_share=0.3, num_tracks=12, num_frames=160):
+def corpus(rest_share=0.3, num_tracks=12, num_frames=160, tempi_bpm=(120.0, 90.0), **needed):
     rng = np.random.default_rng(0)
     rows = []
     for number in range(num_tracks):
@@ -24,9 +24,9 @@ def corpus(rest_share=0.3, num_tracks=12, num_frames=160):
             for part in INSTRUMENTS
             if (part, number) != ("guitar", 2)  # one track has no guitar
         }
-        tempo_bpm = (120.0, 90.0)[number % 2]
+        tempo_bpm = tempi_bpm[number % len(tempi_bpm)]
         rows.append(made.track(f"Track{number:05d}", sounding, tempo_bpm=tempo_bpm))
-    return candidates(made.table(*rows), AUDIO, TripletConfig(hop_s=0.5))
+    return candidates(made.table(*rows), AUDIO, TripletConfig(hop_s=0.5), **needed)
 
 
 FOUND = corpus()
@@ -72,6 +72,13 @@ def test_a_batch_is_of_one_tempo_group_unless_any_is_asked_for():
     mixed = planned(range(3), config=MixingConfig(tempo="any")).to_pylist()
     used = {t for row in mixed for t in row["tracks"]} - {ABSENT}
     assert all(used & tracks for tracks in groups.values())
+
+
+def test_tracks_in_no_tempo_group_are_mixed_where_any_tempo_is_asked_for():
+    alone = corpus(tempi_bpm=[60.0 + 10 * number for number in range(12)], need_groups=False)
+    assert alone.groups == ()
+    mixed = planned(range(6), config=MixingConfig(tempo="any"), found=alone).to_pylist()
+    assert len({t for row in mixed for t in row["tracks"]} - {ABSENT}) == 12
 
 
 def test_every_track_gives_each_part_at_least_twice_where_nothing_rests():
