@@ -160,10 +160,15 @@ class LossConfig(Strict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizerConfig(Strict):
-    """Adam without weight decay [LAB]."""
+    """How weights are stepped."""
 
+    kind: Literal["adam", "muon"] = "adam"
+    """``adam``: without weight decay [LAB]; ``muon``: for matrices and convolutions, and Adam for
+    all other weights."""
     learning_rate: float = 1e-4
-    """Step size ([LAB]: 1e-4 or 5e-5 for triplets)."""
+    """Step size of Adam ([LAB]: 1e-4 or 5e-5 for triplets)."""
+    muon_learning_rate: float = 0.02
+    """Step size of Muon."""
     decay_fraction: float = 0.0
     """The last share of the steps, over which the step size falls."""
     final_ratio: float = 0.02
@@ -180,6 +185,10 @@ class OptimizerConfig(Strict):
         check(
             self.learning_rate > 0,
             f"optimizer.learning_rate={self.learning_rate} must be positive",
+        )
+        check(
+            self.muon_learning_rate > 0,
+            f"optimizer.muon_learning_rate={self.muon_learning_rate} must be positive",
         )
         check(
             0 <= self.decay_fraction <= 1,

@@ -43,7 +43,8 @@ from csn.errors import TrainingError
 from csn.model import checkpoint
 from csn.model.losses import BatchLoss
 from csn.model.network import Network, build_network
-from csn.model.step_size import learning_rate_factor, plateau_of
+from csn.model.optimizers import WeightsOptimizer
+from csn.model.step_size import Plateau, learning_rate_factor
 from csn.records import ABSENT
 
 log = logging.getLogger(__name__)
@@ -99,11 +100,10 @@ class Trainer:
         some_idle = {"find_unused_parameters": True} if individual else {}
         self.model = ray.train.torch.prepare_model(network, parallel_strategy_kwargs=some_idle)
         self.network = cast("Network", getattr(self.model, "module", self.model))
-        optimizer = self.config.optimizer
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=optimizer.learning_rate)
+        self.optimizer = WeightsOptimizer(self.network.parameters(), self.config.optimizer)
         self.validation = Validation(self.config, settings["validation"])
         self.objective = objective_of(self.config)
-        self.plateau = plateau_of(self.optimizer, optimizer)
+        self.plateau = Plateau(self.optimizer.parts, self.config.optimizer)
         self.best_weights: dict[str, Tensor] = {}
         self.progress = Progress()
         self._restore()
@@ -123,8 +123,7 @@ class Trainer:
             self.best_weights = safetensors.torch.load_file(path / "best.safetensors")
             state = torch.load(path / "optimizer.pt", weights_only=True, map_location=self.device)
             self.optimizer.load_state_dict(state["optimizer"])
-            if self.plateau:
-                self.plateau.load_state_dict(state["plateau"])
+            self.plateau.load_state_dict(state["plateau"])
             self.progress = Progress(**json.loads((path / "progress.json").read_text()))
 
     def run(self) -> None:
@@ -142,7 +141,7 @@ class Trainer:
                 metrics |= self.validation.metrics(self.network, self.device)
             metrics |= {"epoch": epoch, "seconds": time.monotonic() - started}
             if self.plateau and validated:
-                metrics["train/learning_rate"] = self.optimizer.param_groups[0]["lr"]
+                metrics["train/learning_rate"] = self.optimizer.learning_rate
                 self.plateau.step(self._of_rank_0(metrics.get("val/loss", math.inf)))
             self._note(metrics, validated=validated)
             self._report(metrics)
@@ -218,16 +217,13 @@ class Trainer:
         if not self.plateau:
             num_steps = self.steps_per_epoch * self.config.training.num_epochs
             factor = learning_rate_factor(step, num_steps, self.config.optimizer)
-            for group in self.optimizer.param_groups:
-                group["lr"] = factor * self.config.optimizer.learning_rate
+            self.optimizer.scale(factor)
         waveforms = batch["waveforms"]
         bf16 = self.config.training.bf16 and self.device.type == "cuda"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             embeddings = self.model(waveforms.flatten(0, 1), *self._heard(batch))
         result = self.objective.loss(embeddings.float(), batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        result.loss.backward()
-        self.optimizer.step()
+        self.optimizer.step(result.loss)
         return result
 
     def _heard(self, batch: dict[str, Tensor]) -> list[Tensor]:
@@ -286,8 +282,7 @@ class Trainer:
             path = Path(folder)
             safetensors.torch.save_file(self._weights(), path / "model.safetensors")
             safetensors.torch.save_file(self.best_weights, path / "best.safetensors")
-            plateau = self.plateau.state_dict() if self.plateau else {}
-            state = {"optimizer": self.optimizer.state_dict(), "plateau": plateau}
+            state = {part: getattr(self, part).state_dict() for part in ("optimizer", "plateau")}
             torch.save(state, path / "optimizer.pt")
             progress = {name: getattr(self.progress, name) for name in Progress.__slots__}
             (path / "progress.json").write_text(json.dumps(progress))

@@ -5,7 +5,7 @@ import torch
 
 from csn.config import OptimizerConfig
 from csn.errors import ConfigError
-from csn.model.step_size import learning_rate_factor, plateau_of
+from csn.model.step_size import Plateau, learning_rate_factor
 
 
 def test_step_size_falls_linearly_over_the_last_steps():
@@ -18,7 +18,7 @@ def test_step_size_falls_linearly_over_the_last_steps():
 def test_step_size_is_a_fifth_after_ten_validations_without_a_lower_loss():
     config = OptimizerConfig(learning_rate=1e-5, plateau_patience=10)
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=config.learning_rate)
-    plateau = plateau_of(optimizer, config)
+    plateau = Plateau([optimizer], config)
     rates = []
     for loss in (1.0, 0.5, *[0.6] * 22):
         plateau.step(loss)
@@ -32,7 +32,7 @@ def test_step_size_is_a_fifth_after_ten_validations_without_a_lower_loss():
 def test_step_size_has_a_floor():
     config = OptimizerConfig(learning_rate=1e-3, plateau_patience=0, plateau_floor=1e-4)
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=config.learning_rate)
-    plateau = plateau_of(optimizer, config)
+    plateau = Plateau([optimizer], config)
     for _ in range(5):
         plateau.step(1.0)
     assert optimizer.param_groups[0]["lr"] == 1e-4
@@ -40,7 +40,7 @@ def test_step_size_has_a_floor():
 
 def test_there_is_no_plateau_unless_asked_for():
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))])
-    assert plateau_of(optimizer, OptimizerConfig()) is None
+    assert not Plateau([optimizer], OptimizerConfig())
 
 
 def test_both_rules_at_once_are_refused():
