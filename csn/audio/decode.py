@@ -2,8 +2,9 @@
 
 Conventions
 -----------
-Samples are float32 in -1..1. Channels are averaged. A file is read once, block by block, and no
-further than the caller's limit, so that memory does not grow with its length.
+Samples are float32 in -1..1; decoded MP3 may go a little beyond. Channels are averaged. A file is
+read once, block by block, and no further than the caller's limit, so that memory does not grow
+with its length; of an MP3, the frames are counted before.
 """
 
 import os
@@ -19,6 +20,7 @@ import soxr
 from jaxtyping import Float
 
 from csn import storage
+from csn.audio import mp3
 from csn.errors import CorpusError
 
 BLOCK_FRAMES = 1 << 18
@@ -43,8 +45,19 @@ class Decoded:
     clipped_share: float
 
 
-def decode(uri: str, sample_rate_hz: int, max_duration_s: float) -> Decoded:
+def decode(
+    uri: str,
+    sample_rate_hz: int,
+    max_duration_s: float,
+    *,
+    max_clipped_share: float = MAX_CLIPPED_SHARE,
+) -> Decoded:
     """Read the first `max_duration_s` seconds of `uri`, mono, resampled to `sample_rate_hz`.
+
+    Parameters
+    ----------
+    max_clipped_share : float
+        Refuse a file with more samples than this at full scale; 1 refuses none.
 
     Raises
     ------
@@ -55,42 +68,70 @@ def decode(uri: str, sample_rate_hz: int, max_duration_s: float) -> Decoded:
     """
     with storage.open_read(uri) as opened:
         _check_whole(uri, opened)
+        stream = mp3.scan(uri, opened)
+        untold = stream if stream and stream.said_frames is None else None
         try:
-            with _kept_failures(opened) as source, sf.SoundFile(source) as file:
-                return _decode(uri, file, sample_rate_hz, max_duration_s)
+            with _kept_failures(opened, untold) as source, sf.SoundFile(source) as file:
+                decoded = _decode(uri, file, sample_rate_hz, max_duration_s, is_told=not untold)
         except sf.LibsndfileError as error:
             reason = error.error_string.removeprefix("Error : ").rstrip(". ")
             raise CorpusError(
-                f"{uri}: cannot be decoded ({reason}); expected a whole FLAC or WAV file; copy it "
-                "again from the source"
+                f"{uri}: cannot be decoded ({reason}); expected a whole FLAC, WAV or MP3 file; "
+                "copy it again from the source"
             ) from error
+    if decoded.clipped_share > max_clipped_share:
+        raise CorpusError(
+            f"{uri}: clipped ({100 * decoded.clipped_share:.1f} % of its samples are at full "
+            f"scale, at most {100 * max_clipped_share:.0f} % expected); render or copy it again"
+        )
+    return decoded
 
 
 class _Source:
-    """A file as libsndfile reads it: an exception cannot pass through it, so the first is kept."""
+    """A file as libsndfile reads it: an exception cannot pass through it, so the first is kept.
 
-    def __init__(self, file: BufferedReader) -> None:
+    Of an MP3 that does not tell its length, a frame that does stands before it.
+    """
+
+    def __init__(self, file: BufferedReader, untold: mp3.Stream | None) -> None:
         self._file = file
+        self._before = untold.length_frame() if untold else b""
+        self._skipped = untold.start if untold else 0
+        self._place = 0
         self.failure: Exception | None = None
 
     def readinto(self, buffer: Any) -> int:
         try:
-            return self._file.readinto(buffer)
+            if self._place < len(self._before):
+                piece = self._before[self._place : self._place + len(buffer)]
+                buffer[: len(piece)] = piece
+                num_read = len(piece)
+            else:
+                self._file.seek(self._skipped + self._place - len(self._before))
+                num_read = self._file.readinto(buffer)
         except Exception as error:  # whatever it is, it is raised again
             self.failure = self.failure or error
             return 0
+        self._place += num_read
+        return num_read
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return self._file.seek(offset, whence)
+        if whence == os.SEEK_CUR:
+            offset += self._place
+        elif whence == os.SEEK_END:
+            end = self._file.seek(0, os.SEEK_END)
+            offset += end - self._skipped + len(self._before)
+        self._place = offset
+        return offset
 
     def tell(self) -> int:
-        return self._file.tell()
+        return self._place
 
 
 @contextmanager
-def _kept_failures(file: BufferedReader) -> Iterator[Any]:
+def _kept_failures(file: BufferedReader, untold: mp3.Stream | None) -> Iterator[Any]:
     """Raise what reading `file` raised, instead of what was made of the missing bytes."""
-    source = _Source(file)
+    source = _Source(file, untold)
     try:
         yield source
     finally:
@@ -111,11 +152,13 @@ def _check_whole(uri: str, file: BufferedReader) -> None:
         )
 
 
-def _decode(uri: str, file: sf.SoundFile, rate_hz: int, max_duration_s: float) -> Decoded:
+def _decode(
+    uri: str, file: sf.SoundFile, rate_hz: int, max_duration_s: float, *, is_told: bool
+) -> Decoded:
     if file.samplerate < rate_hz:
         raise CorpusError(
             f"{uri}: {file.samplerate} Hz found, at least {rate_hz} Hz expected (is this "
-            f"BabySlakh? set --audio.sample_rate_hz {file.samplerate})"
+            f"BabySlakh, or a preview? set --audio.sample_rate_hz {file.samplerate})"
         )
     wanted = min(file.frames, round(max_duration_s * file.samplerate))
     resampler = soxr.ResampleStream(file.samplerate, rate_hz, 1, dtype="float32")
@@ -130,17 +173,13 @@ def _decode(uri: str, file: sf.SoundFile, rate_hz: int, max_duration_s: float) -
         piece = block if same_rate else resampler.resample_chunk(block, last=last)
         samples[num_samples : num_samples + len(piece)] = piece
         num_samples += len(piece)
-    if num_read < wanted:
+    # Without the frames before it, the first frame of a stream cut out of another is left out.
+    if num_read < wanted and is_told:
         raise CorpusError(
             f"{uri}: ends after {num_read / file.samplerate:.2f} s, its header says "
             f"{file.frames / file.samplerate:.2f} s; the file is cut short, copy it again"
         )
     clipped_share = num_clipped / max(num_read, 1)
-    if clipped_share > MAX_CLIPPED_SHARE:
-        raise CorpusError(
-            f"{uri}: clipped ({100 * clipped_share:.1f} % of its samples are at full scale, at "
-            f"most {100 * MAX_CLIPPED_SHARE:.0f} % expected); render or copy it again"
-        )
     return Decoded(
         samples[:num_samples], file.samplerate, file.frames / file.samplerate, clipped_share
     )

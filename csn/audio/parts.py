@@ -84,7 +84,7 @@ def prepare_track(track: Track, audio: AudioConfig) -> PreparedTrack:
     # A part may go beyond full scale where others cancel it in the mix: scale, do not clip.
     scale = max(1.0, peak) / FULL_SCALE
     levels = {part: levels_db(x, rate, audio.level_hop_s) for part, x in sounding.items()}
-    pcm = {part: _quantised(samples, scale) for part, samples in aligned.items()}
+    pcm = {part: quantised(samples, scale) for part, samples in aligned.items()}
     return PreparedTrack(track, Parts(pcm, scale, rate), onset / rate, levels, warnings)
 
 
@@ -101,7 +101,8 @@ def _onset(track: Track, heights: np.ndarray, mix_peak: float, audio: AudioConfi
     return min(round(track.first_note_s * audio.sample_rate_hz), first_sound)
 
 
-def _quantised(samples: np.ndarray, scale: float) -> np.ndarray:
+def quantised(samples: np.ndarray, scale: float) -> np.ndarray:
+    """Round samples to steps of `scale`, in 16 bit."""
     steps = samples * np.float32(1 / scale)
     np.rint(steps, out=steps)
     np.clip(steps, -FULL_SCALE, FULL_SCALE - 1, out=steps)
