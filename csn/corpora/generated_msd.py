@@ -35,6 +35,8 @@ from csn.config import GeneratedMsdConfig
 from csn.corpora import generated, generated_judgements
 from csn.corpora.composition import DRUM_PROGRAM, Piece, compose
 from csn.corpora.generated_judgements import USUAL_CUT, Factors
+from csn.corpora.lastfm import TAG_DATABASE
+from csn.corpora.msd import clip_path, song_path
 from csn.corpora.song_tables import song_file
 from csn.corpora.tags import TAGS, is_major, tags_of
 from csn.records import SPLITS, Split
@@ -42,7 +44,6 @@ from csn.records import SPLITS, Split
 SAMPLE_RATE_HZ = 22_050
 """Rate of the previews, and of Dim-sim's excerpts."""
 SLOWEST_BPM, FASTEST_BPM = 66.0, 160.0
-TAG_DATABASE = "lastfm_tags.db"
 RAW_TRIPLETS, CLEAN_TRIPLETS = "dim-sim/raw-dim-sim.csv", "dim-sim/clean-dim-sim.csv"
 
 _STREAM = 0x4D5344
@@ -93,29 +94,6 @@ def songs(config: GeneratedMsdConfig) -> list[SongSpec]:
 def _letters(number: int) -> str:
     """Five capitals that stand for a number below 26 ** 5."""
     return "".join(chr(ord("A") + number // 26**place % 26) for place in range(5))
-
-
-def clip_path(sevendigital_id: int) -> str:
-    """Where a preview lies below the corpus.
-
-    Examples
-    --------
-    >>> clip_path(7666448)
-    '7/6/7666448.clip.mp3'
-    """
-    digits = str(sevendigital_id)
-    return f"{digits[0]}/{digits[1]}/{digits}.clip.mp3"
-
-
-def song_path(track_id: str) -> str:
-    """Where a track's h5 file lies below the corpus.
-
-    Examples
-    --------
-    >>> song_path("TRYLVMC12903CF5FDA")
-    'Y/L/V/TRYLVMC12903CF5FDA.h5'
-    """
-    return f"{'/'.join(track_id[2:5])}/{track_id}.h5"
 
 
 def composed(spec: SongSpec, config: GeneratedMsdConfig) -> Piece:

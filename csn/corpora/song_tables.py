@@ -10,11 +10,13 @@ known.
 Choices
 -------
 What nothing is known of has the value that the real files give it then: 0, NaN, -1 or no text.
-The real files' arrays beside the tables (segments, bars, beats, artist terms) are left out.
+The real files' arrays beside the tables (segments, bars, beats, artist terms) are left out. Of
+files that others made, tables and fields may be lacking: what is there is read.
 """
 
 import io
 from collections.abc import Mapping
+from typing import Any
 
 import h5py
 import numpy as np
@@ -111,3 +113,28 @@ def song_file(values: Mapping[str, object]) -> bytes:
                     row[name] = values.get(name, _NOT_KNOWN.get(name))
             h5.create_dataset(path, data=row, maxshape=(None,), chunks=(1,), compression="gzip")
     return file.getvalue()
+
+
+def song_fields(data: bytes) -> dict[str, Any]:
+    """Read the fields of a track's HDF5 file by name; text without its type, numbers as numbers.
+
+    Raises
+    ------
+    ValueError
+        Not an HDF5 file, or none of the tables is in it.
+    """
+    fields: dict[str, Any] = {}
+    try:
+        with h5py.File(io.BytesIO(data), "r") as h5:
+            for path in TABLES:
+                table: Any = h5.get(path)
+                if table is not None and table.dtype.names and len(table):
+                    row = table[0]
+                    fields |= {name: row[name].item() for name in table.dtype.names}
+    except (OSError, RuntimeError, KeyError) as error:
+        raise ValueError(f"not a whole HDF5 file: {' '.join(str(error).split())}") from error
+    if not fields:
+        raise ValueError(f"none of the tables {', '.join(TABLES)} is in it")
+    return {
+        k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in fields.items()
+    }

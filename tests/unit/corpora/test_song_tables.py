@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from csn.corpora.song_tables import TABLES, song_file
+from csn.corpora.song_tables import TABLES, song_fields, song_file
 
 
 def read(data):
@@ -35,3 +35,33 @@ def test_the_same_values_give_the_same_bytes():
 def test_a_field_that_no_table_has_is_refused_by_its_name():
     with pytest.raises(KeyError, match="no table has a field tempo_bpm"):
         song_file({"tempo_bpm": 97.5})
+
+
+def test_fields_are_read_as_they_were_written():
+    values = {"tempo": 97.5, "key": 11, "mode": 1, "track_7digitalid": 7666448, "year": 1984}
+    fields = song_fields(song_file(values | {"title": "Für Elise".encode()}))
+    assert {name: fields[name] for name in values} == values
+    assert all(type(fields[name]) is type(value) for name, value in values.items())
+    assert fields["title"] == "Für Elise"
+    assert fields.keys() == {name for table in TABLES.values() for name in table}
+
+
+def test_tables_and_fields_may_be_lacking():
+    file = io.BytesIO()
+    with h5py.File(file, "w") as h5:
+        h5["analysis/songs"] = np.array([(4,)], [("key", "<i4")])
+    assert song_fields(file.getvalue()) == {"key": 4}
+
+
+@pytest.mark.parametrize("content", [b"", b"no HDF5 at all", "half", "no tables", "no rows"])
+def test_file_without_what_is_read_is_refused(content):
+    if content == "half":
+        content = song_file({})[:4_000]
+    elif content in ("no tables", "no rows"):
+        file = io.BytesIO()
+        with h5py.File(file, "w") as h5:
+            rows = np.zeros(0, [("key", "<i4")])
+            h5["other" if content == "no tables" else "analysis/songs"] = rows
+        content = file.getvalue()
+    with pytest.raises(ValueError, match=r"not a whole HDF5 file|none of the tables"):
+        song_fields(content)
