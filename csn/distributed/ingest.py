@@ -2,18 +2,19 @@
 
 Conventions
 -----------
-One task a track, one Parquet file a track, written atomically; what a track lost or why it was
-refused stands in a file of its own under ``rejects/``, written before. So a killed run leaves
-whole files only, and the same command goes on with the tracks that are missing.
-``tracks.parquet``, the index without audio that planning reads, is written at the end, and
-``manifest.json`` last of all.
+One Parquet file a track, written atomically by tasks of one track, or of some short clips; what a
+track lost or why it was refused stands in a file of its own under ``rejects/``, written before. So
+a killed run leaves whole files only, and the same command goes on with the tracks that are
+missing. ``tracks.parquet``, the index without audio that planning reads, is written at the end,
+and ``manifest.json`` last of all. A track whose audio is not there at all (a lost preview) is a
+reject as well, but no fault: such are counted apart.
 """
 
 import logging
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import ray.data
@@ -21,8 +22,11 @@ import ray.data
 from csn import storage
 from csn.audio.parts import PreparedTrack, prepare_track
 from csn.conditions import INSTRUMENTS
-from csn.config import CorpusConfig, ExperimentConfig, GeneratedConfig
-from csn.corpora import generated, slakh
+from csn.config import CorpusConfig, ExperimentConfig
+from csn.corpora import generated_msd, msd, slakh
+from csn.corpora.msd import ClipLocation, MissingPreviewError
+from csn.distributed import clips, composing
+from csn.distributed.outcomes import OUTCOME_SCHEMA, check_outcomes, outcome
 from csn.distributed.progress import Stages
 from csn.errors import CorpusError
 from csn.paths import Paths
@@ -32,35 +36,28 @@ log = logging.getLogger(__name__)
 
 TRACK_CPUS = 0.5
 """CPUs that a task reserves: while one of two waits for storage or for Ray, the other decodes."""
-OUTCOME_SCHEMA = pa.schema(
-    [("track_id", pa.string()), ("audio_s", pa.float64()), ("reason", pa.string())]
-)
+Location = TypeVar("Location", TrackLocation, ClipLocation)
 
 
 def compose(config: ExperimentConfig, stages: Stages) -> None:
     """Compose and render the generated corpus, where it is asked for and not there yet."""
-    if config.corpus.uri:
+    corpus, corpus_uri = config.corpus, Paths(config).corpus
+    if corpus.uri:
         return
-    corpus_uri = Paths(config).corpus
-    there = {uri.rsplit("/", 2)[-2] for uri in storage.list_uris(corpus_uri, "metadata.yaml")}
-    pieces = generated.pieces(config.corpus.generated)
-    missing = [piece for piece in pieces if piece.track_id not in there]
-    if not missing:
-        log.info("compose: all %s tracks are in %s", len(pieces), corpus_uri)
+    specs, there = composing.specs_of(corpus), composing.composed_ids(corpus, corpus_uri)
+    missing = [spec for spec in specs if spec.track_id not in there]
+    if not missing and composing.is_annotated(corpus, corpus_uri):
+        log.info("compose: all %s tracks are in %s", len(specs), corpus_uri)
         return
-    settings = config.corpus.generated
-    rows = [asdict(piece) for piece in missing]
+    rows = [asdict(spec) for spec in missing]
     with stages.stage("compose", len(missing), "tracks") as counter:
-        for _ in _one_task_a_row(rows, _write_tracks, settings=settings, corpus_uri=corpus_uri):
+        made = _in_tasks(rows, composing.write_tracks, corpus=corpus, corpus_uri=corpus_uri)
+        for _ in made:
             counter.advance()
-        counter.audio_hours = len(missing) * settings.duration_s / 3600
-        counter.detail = f"{settings.sample_rate_hz} Hz, seed {settings.seed}"
-
-
-def _write_tracks(block: pa.Table, *, settings: GeneratedConfig, corpus_uri: str) -> pa.Table:
-    for row in block.to_pylist():
-        generated.write_track(generated.PieceSpec(**row), settings, corpus_uri)
-    return block
+        if corpus.layout == "msd":
+            generated_msd.write_annotations(corpus.generated_msd, corpus_uri)
+        length_s, counter.detail = composing.described(corpus)
+        counter.audio_hours = len(missing) * length_s / 3600
 
 
 def prepare(config: ExperimentConfig, stages: Stages) -> pa.Table:
@@ -75,18 +72,19 @@ def prepare(config: ExperimentConfig, stages: Stages) -> pa.Table:
     Raises
     ------
     CorpusError
-        More than `CorpusConfig.max_reject_fraction` of the tracks were refused.
+        More than `CorpusConfig.max_reject_fraction` of the tracks were refused, or no track is
+        there at all.
     """
     paths = Paths(config)
     started_at = storage.utc_now()
-    locations = wanted_tracks(slakh.list_tracks(paths.corpus), config.corpus)
+    locations = _listed(config)
+    wanted = {location.track_id for location in locations}
     done = _prepared_ids(paths)
-    missing = [location for location in locations if location.track_id not in done]
-    refused: dict[str, str] = {}
-    if missing:
-        refused = _prepare_missing(config, paths, missing, stages)
-        _check_refused(refused, locations, config.corpus)
+    rejected: dict[str, int] = {"rejected": 0}
+    if wanted - done:
+        outcomes = _prepare_missing(config, locations, done, stages)
         done = _prepared_ids(paths)
+        rejected = check_outcomes(outcomes, len(wanted), len(wanted & done), config.corpus)
     else:
         log.info("prepare: all %s tracks are in %s", len(locations), paths.prepared)
     if not _is_indexed(paths, done):
@@ -94,17 +92,24 @@ def prepare(config: ExperimentConfig, stages: Stages) -> pa.Table:
         manifest = storage.Manifest.finished(
             started_at,
             corpus_digest=paths.corpus_digest,
-            counts={"tracks": len(done), "rejected": len(refused)},
+            counts={"tracks": len(done), **rejected},
         )
         storage.write_manifest(storage.join(paths.prepared, "manifest.json"), manifest)
     index = storage.read_table(paths.tracks)
-    wanted = pa.array([location.track_id for location in locations])
-    return index.filter(pa.compute.is_in(index["track_id"], wanted)).sort_by("track_id")
+    is_wanted = pa.compute.is_in(index["track_id"], pa.array(sorted(wanted)))
+    return index.filter(is_wanted).sort_by("track_id")
 
 
-def wanted_tracks(locations: Sequence[TrackLocation], config: CorpusConfig) -> list[TrackLocation]:
+def _listed(config: ExperimentConfig) -> Sequence[TrackLocation] | Sequence[ClipLocation]:
+    corpus_uri, corpus = Paths(config).corpus, config.corpus
+    if corpus.layout == "msd":
+        return wanted_tracks(msd.list_tracks(corpus_uri, corpus.msd), corpus)
+    return wanted_tracks(slakh.list_tracks(corpus_uri), corpus)
+
+
+def wanted_tracks(locations: Sequence[Location], config: CorpusConfig) -> list[Location]:
     """Keep the first tracks of each split, as many as `config` asks for; omitted ones never."""
-    kept: list[TrackLocation] = []
+    kept: list[Location] = []
     seen: Tally[str] = Tally()
     for location in locations:
         limit = config.num_tracks(location.split)
@@ -115,39 +120,64 @@ def wanted_tracks(locations: Sequence[TrackLocation], config: CorpusConfig) -> l
 
 
 def _prepared_ids(paths: Paths) -> set[str]:
-    names = (uri.rsplit("/", 1)[-1] for uri in storage.list_uris(paths.parts(), ".parquet"))
-    return {name.removesuffix(".parquet") for name in names}
+    return _names_of(storage.list_uris(paths.parts(), ".parquet"))
+
+
+def _names_of(uris: Sequence[str]) -> set[str]:
+    """Names of files, without what follows the last dot."""
+    return {uri.rsplit("/", 1)[-1].rpartition(".")[0] for uri in uris}
 
 
 def _prepare_missing(
-    config: ExperimentConfig, paths: Paths, missing: Sequence[TrackLocation], stages: Stages
-) -> dict[str, str]:
-    refused: dict[str, str] = {}
-    audio_s = 0.0
-    rows = [asdict(location) for location in missing]
+    config: ExperimentConfig,
+    locations: Sequence[TrackLocation] | Sequence[ClipLocation],
+    done: set[str],
+    stages: Stages,
+) -> list[dict[str, Any]]:
+    """Prepare those of `locations` that are not done; gives a row of `OUTCOME_SCHEMA` for each."""
+    missing: Any = [location for location in locations if location.track_id not in done]
+    rows, schema, per_task = [asdict(one) for one in missing], None, 1
+    if config.corpus.layout == "msd":
+        rows = clips.clip_rows(missing, config, is_first=len(missing) == len(locations))
+        schema, per_task = clips.CLIP_SCHEMA, clips.CLIPS_PER_TASK
+    outcomes: list[dict[str, Any]] = []
+    refused = 0
     with stages.stage("prepare", len(missing), "tracks") as counter:
-        for outcome in _one_task_a_row(rows, _prepare_tracks, config=config):
-            audio_s += outcome["audio_s"]
-            if outcome["reason"]:
-                refused[outcome["track_id"]] = outcome["reason"]
-                log.warning("rejected %s", outcome["reason"])
-            counter.advance(note=f"{len(refused)} rejected" if refused else "")
-        counter.audio_hours = audio_s / 3600
+        tasks = _in_tasks(rows, _prepare_tracks, schema=schema, per_task=per_task, config=config)
+        for row in tasks:
+            outcomes.append(row)
+            if row["reason"] and not row["is_missing"]:
+                refused += 1
+                log.warning("rejected %s", row["reason"])
+            counter.advance(note=f"{refused} rejected" if refused else "")
+        counter.audio_hours = sum(row["audio_s"] for row in outcomes) / 3600
         counter.detail = f"{config.audio.sample_rate_hz} Hz"
-    return refused
+    return outcomes
 
 
 def _prepare_tracks(block: pa.Table, *, config: ExperimentConfig) -> pa.Table:
-    outcomes = [prepare_one(TrackLocation(**row), config) for row in block.to_pylist()]
+    outcomes = [prepare_one(row, config) for row in block.to_pylist()]
     return pa.Table.from_pylist(outcomes, schema=OUTCOME_SCHEMA)
 
 
-def _one_task_a_row(
-    rows: list[dict[str, Any]], function: Callable[..., pa.Table], **arguments: object
+def _in_tasks(
+    rows: list[dict[str, Any]],
+    function: Callable[..., pa.Table],
+    *,
+    schema: pa.Schema | None = None,
+    per_task: int = 1,
+    **arguments: object,
 ) -> Iterator[dict[str, Any]]:
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+    """Give what `function` makes of tables of `per_task` rows, row by row as they are done."""
+    if not rows:
+        return iter(())
+    tables = [
+        pa.Table.from_pylist(rows[first : first + per_task], schema=schema)
+        for first in range(0, len(rows), per_task)
+    ]
+    dataset = ray.data.from_arrow(tables).map_batches(
         function,
-        batch_size=1,
+        batch_size=None,
         batch_format="pyarrow",
         fn_kwargs=arguments,
         num_cpus=TRACK_CPUS,
@@ -155,35 +185,50 @@ def _one_task_a_row(
     return iter(dataset.iter_rows())
 
 
-def prepare_one(location: TrackLocation, config: ExperimentConfig) -> dict[str, object]:
+def prepare_one(row: Mapping[str, Any], config: ExperimentConfig) -> dict[str, object]:
     """Prepare one track and write its parts, or write why not.
+
+    Parameters
+    ----------
+    row : mapping
+        A `TrackLocation`'s fields, or a row of `clips.CLIP_SCHEMA`.
 
     Returns
     -------
     dict
-        A row of `OUTCOME_SCHEMA`; `reason` is empty where the track was prepared.
+        A row of `OUTCOME_SCHEMA`.
     """
-    paths = Paths(config)
+    paths, track_id = Paths(config), row["track_id"]
     rejects: list[Reject] = []
+    prepare_row = clips.prepared if config.corpus.layout == "msd" else _prepared_stems
     try:
-        track, rejects = slakh.read_track(
-            location,
-            config.corpus.name,
-            # The list goes by Slakh's track numbers, which a composed corpus has too.
-            exclude_known_faults=config.corpus.exclude_known_faults and bool(config.corpus.uri),
-        )
-        prepared = prepare_track(track, config.audio)
+        prepared, known = prepare_row(row, config, rejects)
     except CorpusError as error:
+        is_missing = isinstance(error, MissingPreviewError)
         uri = str(error).partition(": ")[0]
-        audio_uri = uri if "/" in uri else location.uri
-        rejects.append(Reject(location.track_id, audio_uri, "prepare", str(error), "track"))
-        _write_rejects(paths, location.track_id, rejects)
-        return {"track_id": location.track_id, "audio_s": 0.0, "reason": str(error)}
-    _write_rejects(paths, location.track_id, rejects)
-    storage.write_table(paths.parts(track.track_id), parts_table(prepared))
-    num_stems = len(track.stems)
-    seconds = prepared.parts.num_samples / prepared.parts.sample_rate_hz * num_stems
-    return {"track_id": track.track_id, "audio_s": seconds, "reason": ""}
+        audio_uri = uri if "/" in uri else row.get("uri") or row["audio_uri"]
+        stage = "read" if is_missing else "prepare"
+        rejects.append(Reject(track_id, audio_uri, stage, str(error), "track"))
+        _write_rejects(paths, track_id, rejects)
+        return outcome(track_id, 0.0, str(error), is_missing=is_missing)
+    _write_rejects(paths, track_id, rejects)
+    storage.write_table(paths.parts(track_id), parts_table(prepared, known))
+    seconds = prepared.parts.num_samples / prepared.parts.sample_rate_hz
+    return outcome(track_id, seconds * len(prepared.track.stems), "", is_missing=False)
+
+
+def _prepared_stems(
+    row: Mapping[str, Any], config: ExperimentConfig, rejects: list[Reject]
+) -> tuple[PreparedTrack, dict[str, object]]:
+    """Read and prepare the stems of a track; what it goes on without is added to `rejects`."""
+    track, lost = slakh.read_track(
+        TrackLocation(**row),
+        config.corpus.name,
+        # The list goes by Slakh's track numbers, which a composed corpus has too.
+        exclude_known_faults=config.corpus.exclude_known_faults and bool(config.corpus.uri),
+    )
+    rejects += lost
+    return prepare_track(track, config.audio), {}
 
 
 def _write_rejects(paths: Paths, track_id: str, rejects: Sequence[Reject]) -> None:
@@ -195,8 +240,14 @@ def _write_rejects(paths: Paths, track_id: str, rejects: Sequence[Reject]) -> No
         storage.remove(uri)
 
 
-def parts_table(prepared: PreparedTrack) -> pa.Table:
-    """Write a prepared track as the one row of a `PARTS_SCHEMA` table."""
+def parts_table(prepared: PreparedTrack, known: Mapping[str, object] | None = None) -> pa.Table:
+    """Write a prepared track as the one row of a `PARTS_SCHEMA` table.
+
+    Parameters
+    ----------
+    known : mapping of column to value, optional
+        What is known of it that is not heard: key and tags.
+    """
     track, parts = prepared.track, prepared.parts
     row: dict[str, object] = {
         "track_id": track.track_id,
@@ -209,24 +260,13 @@ def parts_table(prepared: PreparedTrack) -> pa.Table:
         "onset_s": prepared.onset_s,
         "pcm_scale": parts.pcm_scale,
         "warnings": prepared.warnings,
+        **(known or {}),
     }
     for part in INSTRUMENTS:
         pcm = parts.pcm.get(part)
         row[f"level_db_{part}"] = prepared.levels_db.get(part)
         row[f"pcm_{part}"] = None if pcm is None else pcm.tobytes()
     return pa.Table.from_pylist([row], schema=PARTS_SCHEMA)
-
-
-def _check_refused(
-    refused: dict[str, str], locations: Sequence[TrackLocation], config: CorpusConfig
-) -> None:
-    if len(refused) > config.max_reject_fraction * len(locations):
-        first = next(iter(refused.values()))
-        raise CorpusError(
-            f"{len(refused)} of {len(locations)} tracks were rejected, at most "
-            f"{config.max_reject_fraction:.1%} expected; the first: {first} (all are in rejects/; "
-            "mend them, or raise --corpus.max_reject_fraction, and run the same command again)"
-        )
 
 
 def _is_indexed(paths: Paths, done: set[str]) -> bool:
