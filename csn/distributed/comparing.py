@@ -36,7 +36,7 @@ from csn.evaluation.criteria_scores import criteria_rows, mean_criteria
 from csn.paths import Paths
 from csn.records import OURS
 from csn.reports.comparison import ComparedRun, ComparisonData, render_comparison, tables_of
-from csn.reports.comparison_tables import compared_text
+from csn.reports.text_tables import compared_text
 
 log = logging.getLogger(__name__)
 
@@ -219,7 +219,8 @@ def _gathered(
         if entry.name in failures:
             continue
         scores.append((entry.recipe, storage.read_table(paths.experiment("scores.parquet"))))
-        heard.setdefault(entry.recipe, []).append(_distances(entry.config))
+        if not entry.config.network.of_concepts:
+            heard.setdefault(entry.recipe, []).append(_distances(entry.config))
         told = storage.read_json(paths.experiment("warnings.json"))
         warnings += [f"{entry.name}: {message}" for message in told]
         stages = Stages(paths.experiment("stages.json")).all()

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from csn import storage
 from csn.audio.parts import Parts
+from csn.conditions import part_of
 from csn.config import ExperimentConfig, from_json, to_json
 from csn.distributed import cluster
 from csn.distributed.bank import Bank, load_bank, mixes_of
@@ -101,7 +102,10 @@ def check_split(config: ExperimentConfig, tracks: pa.Table) -> None:
 
 
 def evaluation_mixes(config: ExperimentConfig, tracks: pa.Table) -> tuple[pa.Table, list[str]]:
-    """List the mixes of P1 and P2 for the evaluated split, and say what P2 lacks."""
+    """List the mixes of P1 and P2 for the evaluated split, and say what P2 lacks.
+
+    Triplets of concepts are asked of P1's mixes: there are no parts to mix.
+    """
     evaluation = config.evaluation
     check_split(config, tracks)
     chosen = split_of(tracks, evaluation.split)
@@ -110,7 +114,8 @@ def evaluation_mixes(config: ExperimentConfig, tracks: pa.Table) -> tuple[pa.Tab
         music_id_mixes(chosen, duration_s, audio=config.audio, config=evaluation)
         for duration_s in evaluation.durations_s
     ]
-    if config.network.individual:  # a part alone is the same before every background
+    # A part alone is the same before every background.
+    if config.network.individual or config.network.of_concepts:
         return _some(tables, config), []
     try:
         groups = candidates(chosen, config.audio, config.triplets).groups
@@ -276,7 +281,7 @@ def condition_table(
 ) -> pa.Table:
     """Make one condition's embeddings table: its segments, then the means of its tracks."""
     schema = embedding_schema(vectors.shape[1])
-    sounds = mixes[f"sounds_{condition}"]
+    sounds = mixes[f"sounds_{part_of(condition)}"]
     columns = {
         "track_id": mixes["track_id"],
         "segment_index": mixes["segment_index"],

@@ -17,7 +17,7 @@ from csn.distributed.compatibility import check_separator, check_start
 from csn.distributed.embedding import MANIFEST, embed, evaluation_mixes
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported, write_report
-from csn.distributed.scoring import score
+from csn.distributed.scoring import score, triplet_questions
 from csn.distributed.systems import system_digests
 from csn.distributed.training import fit
 from csn.errors import ConfigError, StorageError
@@ -51,10 +51,12 @@ def train(config: ExperimentConfig) -> str:
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         tracks = _prepared(config, stages)
-        evaluation_mixes(config, tracks)  # now, and not when hours of training are over
+        # Now, and not when hours of training are over.
+        evaluation_mixes(config, tracks)
+        triplet_questions(config, tracks)
         fit(config, tracks, stages)
         uris = embed(config, tracks, stages)
-        score(config, uris, stages)
+        score(config, uris, tracks, stages)
         return write_report(config, uris, stages)
 
 
@@ -76,8 +78,9 @@ def evaluate(config: ExperimentConfig) -> str:
     check_separator(config)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
-        uris = embed(config, _prepared(config, stages), stages)
-        score(config, uris, stages)
+        tracks = _prepared(config, stages)
+        uris = embed(config, tracks, stages)
+        score(config, uris, tracks, stages)
         return write_report(config, uris, stages)
 
 

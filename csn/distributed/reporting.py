@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from csn import storage
+from csn.conditions import ALL, INSTRUMENTS, MIX
 from csn.config import ExperimentConfig
 from csn.distributed.bank import load_parts, mixes_of
 from csn.distributed.embedding import MANIFEST, read_embeddings
@@ -77,7 +78,9 @@ def report_data(config: ExperimentConfig, uris: Mapping[str, str], stages: Stage
     }
     rejects = read_rejects(config)
     manifest = storage.Manifest.finished(storage.utc_now())
-    ours = read_embeddings(uris[OURS], config.network.conditions)
+    # Of concepts the page shows triplets alone: no map of segments, and no distances.
+    has_parts = not config.network.of_concepts
+    ours = read_embeddings(uris[OURS], config.network.conditions) if has_parts else {}
     return ReportData(
         config=config,
         manifest=asdict(manifest)
@@ -125,12 +128,11 @@ def _clips(config: ExperimentConfig, paths: Paths) -> list[Clip]:
     if not storage.exists(paths.plan):
         return []
     rows = storage.read_table(paths.plan, filters=pc.field("plan_index") == 0)
-    examples = _triplets(rows) if config.loss.kind == "triplet" else _pairs(rows, config)
+    examples = _triplets(rows, config) if config.loss.kind == "triplet" else _pairs(rows, config)
     num_samples = round(config.audio.segment_s * config.audio.sample_rate_hz)
     clips = []
     for condition, mixes in examples:
-        shared = mixes[0].track_of(condition)
-        title = f"{condition}: anchor and positive share the {condition} of {shared}"
+        title = _title(condition, mixes[0])
         for role, mix in zip(ROLES, mixes, strict=True):
             # No more of any track than this mix asks for: free mixes draw on many.
             end_s = max(mix.starts_s) + 2 * config.audio.segment_s
@@ -148,8 +150,19 @@ Example = tuple[str, tuple[Mix, ...]]
 """A condition, and mixes in the order of `ROLES`."""
 
 
-def _triplets(rows: pa.Table) -> list[Example]:
-    rows = rows.slice(0, NUM_TRIPLETS_TO_PLAY)
+def _title(condition: str, anchor: Mix) -> str:
+    if condition in INSTRUMENTS or condition == MIX:
+        shared = anchor.track_of(condition) if condition != MIX else anchor.tracks[0]
+        return f"{condition}: anchor and positive share the {condition} of {shared}"
+    if condition == ALL:
+        return "all concepts: anchor and positive are of one track"
+    return f"{condition}: anchor and positive are alike in {condition}, the negative is not"
+
+
+def _triplets(rows: pa.Table, config: ExperimentConfig) -> list[Example]:
+    # Concepts take turns, row by row: each has one.
+    num = len(config.network.conditions) if config.network.of_concepts else NUM_TRIPLETS_TO_PLAY
+    rows = rows.slice(0, num)
     by_role = [mixes_of(rows, f"{role}_") for role in ROLES]
     return list(zip(rows["condition"].to_pylist(), zip(*by_role, strict=True), strict=True))
 
@@ -176,8 +189,11 @@ def _pairs(rows: pa.Table, config: ExperimentConfig) -> list[Example]:
 def describe_mix(mix: Mix, condition: str) -> str:
     """Write a mix as [H24] does, with where it starts: ``A_B(drums), from 12.0 s``.
 
-    A free mix has a backing of many tracks: ``A_B+C+D(drums)``.
+    A free mix has a backing of many tracks: ``A_B+C+D(drums)``. What no part is asked of is heard
+    as it is: ``A, from 12.0 s``.
     """
+    if condition not in INSTRUMENTS:
+        return f"{mix.tracks[0]}, from {mix.starts_s[0]:.1f} s"
     focus = mix.track_of(condition)
     backing = list(dict.fromkeys(t for t in mix.tracks if t not in (focus, ABSENT))) or [focus]
     return f"{focus}_{'+'.join(backing)}({condition}), from {mix.start_of(condition):.1f} s"

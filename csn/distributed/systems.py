@@ -17,6 +17,9 @@ from csn.model.network import IndividualNetworks, build_mean_mel, build_network
 from csn.paths import Paths
 from csn.records import OURS
 
+WITHOUT_SUBSPACES = ("mean_mel", "librosa_features")
+"""Baselines of which every condition reads the whole vector."""
+
 
 def system_digests(config: ExperimentConfig, paths: Paths) -> dict[str, str]:
     """Digest of each system that is scored: the network's, and those of the baselines."""
@@ -49,7 +52,7 @@ def build_system(system: str, config: ExperimentConfig, paths: Paths) -> nn.Modu
 def condition_dims(config: ExperimentConfig, system: str) -> dict[str, slice]:
     """Dimensions that each condition reads; without subspaces, all of them."""
     layout = config.network.layout
-    if system in ("mean_mel", "librosa_features"):
+    if system in WITHOUT_SUBSPACES:
         return dict.fromkeys(layout.conditions, slice(None))
     return {condition: layout.dims(condition) for condition in layout.conditions}
 

@@ -10,18 +10,22 @@ Choices
 -------
 [H22] prints a variance over five runs and does not say which; ours is the unbiased one (n - 1),
 and there is none with a single seed. A baseline counts once, as what the first recipe that has it
-scored.
+scored; once for the recipes of instruments and once for those of concepts, which are asked other
+things of other audio.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from csn.conditions import INSTRUMENTS
 from csn.config import ExperimentConfig
+from csn.evaluation.triplet_scores import TRIPLET_PROTOCOLS
 from csn.records import OURS, SCORE_SCHEMA
 
 COMPARED_SCHEMA = pa.schema([pa.field("recipe", pa.string()), *SCORE_SCHEMA])
@@ -55,16 +59,32 @@ class Comparison:
         return next(iter(self.recipes.values())).root
 
     @property
-    def first_scored(self) -> str:
-        """Recipe beside which the baselines are scored: the first that both protocols ask."""
-        joint = [name for name, config in self.recipes.items() if not config.network.individual]
-        return (joint or list(self.recipes))[0]
+    def of_concepts(self) -> tuple[str, ...]:
+        """Recipes whose conditions are concepts, not instruments."""
+        return tuple(name for name, one in self.recipes.items() if one.network.of_concepts)
+
+    @property
+    def of_instruments(self) -> tuple[str, ...]:
+        """Recipes whose conditions are instruments."""
+        return tuple(name for name in self.recipes if name not in self.of_concepts)
+
+    @property
+    def first_scored(self) -> tuple[str, ...]:
+        """Recipes beside which the baselines are scored: of each kind the first that is asked all.
+
+        Individual networks are not asked P2.
+        """
+        firsts = []
+        for kind in (self.of_instruments, self.of_concepts):
+            joint = [name for name in kind if not self.recipes[name].network.individual]
+            firsts += (joint or list(kind))[:1]
+        return tuple(firsts)
 
     def entries(self) -> list[Entry]:
         """Every experiment, seed by seed: all systems have a first number before a second.
 
-        The baselines are scored by one recipe alone: they are the same for all, and no two
-        experiments write the same embeddings at a time.
+        The baselines are scored by one recipe of a kind alone: they are the same for all, and no
+        two experiments write the same embeddings at a time.
         """
         return [
             Entry(recipe, seed, self._experiment(recipe, config, seed))
@@ -74,7 +94,7 @@ class Comparison:
 
     def _experiment(self, recipe: str, config: ExperimentConfig, seed: int) -> ExperimentConfig:
         evaluation = config.evaluation
-        if recipe != self.first_scored:
+        if recipe not in self.first_scored:
             evaluation = replace(evaluation, baselines=())
         return replace(config, name=f"{recipe}-seed{seed}", seed=seed, evaluation=evaluation)
 
@@ -113,6 +133,15 @@ class Asked:
     focus: str
 
 
+class Counts(NamedTuple):
+    """Of all seeds the fewest queries, the most that are missing, and the interval on average."""
+
+    num_queries: int
+    num_missing: int
+    half_width: float
+    """Half of the 95 % interval's; NaN where there is none."""
+
+
 @dataclass(frozen=True)
 class ScoredSystem:
     """All scores of one recipe's network, or of one baseline, over the seeds."""
@@ -122,6 +151,8 @@ class ScoredSystem:
     system: str
     spreads: Mapping[Asked, Spread]
     chances: Mapping[Asked, float]
+    counts: Mapping[Asked, Counts] = field(default_factory=dict)
+    """Where they are known."""
 
     def own(self, protocol: str, duration_s: float, condition: str) -> Spread | None:
         """Score of `condition` for itself; none where it was not scored."""
@@ -147,7 +178,9 @@ class ScoredSystem:
 def compared_table(tables: Iterable[tuple[str, pa.Table]]) -> pa.Table:
     """Put recipes' tables (`SCORE_SCHEMA`) together, each row with its recipe before it."""
     parts = [
-        table.select(SCORE_SCHEMA.names).add_column(0, "recipe", pa.array([recipe] * len(table)))
+        table.select(SCORE_SCHEMA.names).add_column(
+            0, "recipe", pa.array([recipe] * len(table), pa.string())
+        )
         for recipe, table in tables
     ]
     return pa.concat_tables([COMPARED_SCHEMA.empty_table(), *parts]).cast(COMPARED_SCHEMA)
@@ -166,29 +199,43 @@ def scored_systems(scores: pa.Table) -> list[ScoredSystem]:
     ]
 
 
-def _first_baselines(keys: Collection[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    seen: set[str] = set()
-    for recipe, system in keys:
-        if system != OURS and system not in seen:
-            seen.add(system)
+def _first_baselines(
+    rows: Mapping[tuple[str, str], Sequence[Mapping]],
+) -> Iterator[tuple[str, str]]:
+    seen: set[tuple[str, bool]] = set()
+    for (recipe, system), scores in rows.items():
+        kind = system, any(row["protocol"] in TRIPLET_PROTOCOLS for row in scores)
+        if system != OURS and kind not in seen:
+            seen.add(kind)
             yield recipe, system
 
 
 def _scored(label: str, recipe: str, system: str, rows: Sequence[Mapping]) -> ScoredSystem:
     by_seed: dict[Asked, dict[int, float]] = {}
     chances: dict[Asked, list[float]] = {}
+    counts: dict[Asked, list[Counts]] = {}
     for row in rows:
         asked = Asked(row["protocol"], row["duration_s"], row["condition"], row["focus"])
         by_seed.setdefault(asked, {})[row["seed"]] = row["accuracy"]
         if row["chance"] is not None:
             chances.setdefault(asked, []).append(row["chance"])
+        if row["num_queries"] is not None:
+            width = math.nan if None in (row["low"], row["high"]) else row["high"] - row["low"]
+            found = Counts(row["num_queries"], row["num_missing"] or 0, width / 2)
+            counts.setdefault(asked, []).append(found)
     return ScoredSystem(
         label,
         recipe,
         system,
         {asked: Spread(values) for asked, values in by_seed.items()},
         {asked: float(np.mean(values)) for asked, values in chances.items()},
+        {asked: _over_seeds(of) for asked, of in counts.items()},
     )
+
+
+def _over_seeds(counts: Sequence[Counts]) -> Counts:
+    queries, missing, widths = zip(*counts, strict=True)
+    return Counts(min(queries), max(missing), float(np.mean(widths)))
 
 
 def mean_scores(system: ScoredSystem) -> pa.Table:

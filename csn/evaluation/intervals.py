@@ -61,7 +61,11 @@ def correct_rate(num_correct: int, num_answers: int) -> Interval:
             f"{num_correct} right answers of {num_answers} found, at most as many as answers "
             "expected (are the two counts swapped?)"
         )
-    rate = num_correct / num_answers
+    return rate_interval(num_correct / num_answers, num_answers)
+
+
+def rate_interval(rate: float, num_answers: int) -> Interval:
+    """Give a rate over `num_answers` >= 2 answers its interval, as `correct_rate` does."""
     half_width = _NORMAL_QUANTILE * (rate * (1 - rate) / (num_answers - 1)) ** 0.5
     return Interval(rate, half_width, max(0.0, rate - half_width), min(1.0, rate + half_width))
 

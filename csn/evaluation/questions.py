@@ -62,6 +62,7 @@ class Question:
             "num_queries": len(correct),
             "num_correct": int(correct.sum()),
             "num_ids": num_ids,
+            "num_missing": None,
             "accuracy": interval.rate,
             "low": interval.low,
             "high": interval.high,

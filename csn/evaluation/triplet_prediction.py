@@ -2,12 +2,13 @@
 
 Conventions
 -----------
-A triplet is an anchor and two other tracks, of which people call one the nearer. Vectors are raw,
-one a track. Rates are shares in [0, 1]; chance is 1/2.
+A triplet is an anchor and two other tracks, of which one is held to be the nearer: by people, or
+by a rule. Vectors are raw, one a track. Rates are shares in [0, 1]; chance is 1/2.
 
 Metrics
 -------
-`triplet_score` : share of the triplets whose `nearer` track is nearer by Euclidean distance too.
+`ordered` : of each triplet, whether its `nearer` track is nearer by Euclidean distance too.
+`triplet_score` : share of the triplets of which it is.
 `subset_scores` : the same for every subset of the conditions, as if the embedding had their
 subspaces alone.
 
@@ -21,12 +22,12 @@ Choices
 Two tracks equally far from the anchor: wrong, as in `csn.evaluation.listening`; an embedding that
 makes all tracks alike scores 0, not 1/2. Squared distances are compared, in float64, by direct
 differences: equal vectors tie exactly. A triplet one of whose tracks has no vector is left out and
-counted. Triplets weigh the same, whoever answered them, and the interval takes them for
+counted. Triplets weigh the same, whoever answered them, and a score's interval takes them for
 independent, though some share tracks. Equally good subsets: the one of more conditions comes
 first, then the order of the conditions; so are the ties of [R22] Table 2 printed.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import NamedTuple
@@ -44,8 +45,8 @@ _ROUNDING_S = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class HumanTriplet:
-    """Three tracks by their ids: people find `nearer` more like the anchor than `farther`."""
+class JudgedTriplet:
+    """Three tracks by their ids: `nearer` is held to be more like the anchor than `farther`."""
 
     anchor: str
     nearer: str
@@ -57,22 +58,6 @@ class HumanTriplet:
                 f"triplet of {self.anchor}, {self.nearer} and {self.farther} found, three "
                 "different tracks expected (are two columns of the judgements the same?)"
             )
-
-    @classmethod
-    def of_answer(cls, anchor: str, first: str, second: str, answer: str) -> "HumanTriplet":
-        """From two samples in the order they were played in, and the one that people chose.
-
-        Raises
-        ------
-        ProtocolError
-            If the answer is neither sample, or two of the three tracks are the same.
-        """
-        if answer not in (first, second):
-            raise ProtocolError(
-                f"triplet of {anchor}: {answer} chosen, {first} or {second} expected "
-                "(is the answer the track's id, not its place?)"
-            )
-        return cls(anchor, answer, second if answer == first else first)
 
 
 class TrackVectors(NamedTuple):
@@ -88,6 +73,8 @@ class TripletScore:
 
     num_correct: int
     num_triplets: int
+    num_tracks: int
+    """Tracks in those that could be asked about."""
     num_missing: int
     """Triplets left out because one of their tracks has no vector."""
     num_missing_tracks: int
@@ -99,11 +86,26 @@ class TripletScore:
         return correct_rate(self.num_correct, self.num_triplets)
 
 
+Subset = tuple[str, ...]
+"""Conditions in the order of the layout."""
+
+
 class SubsetScore(NamedTuple):
     """Score of the embedding that has the subspaces of `conditions` alone."""
 
-    conditions: tuple[str, ...]
+    conditions: Subset
     score: TripletScore
+
+
+class Ordered(NamedTuple):
+    """Triplets that could be asked about, in their order, and what could not."""
+
+    anchors: Shaped[np.ndarray, " triplets"]
+    right: Bool[np.ndarray, " triplets"]
+    """Whether the nearer track is the nearer by its vector, too."""
+    num_tracks: int
+    num_missing: int
+    num_missing_tracks: int
 
 
 def track_vectors(
@@ -139,15 +141,15 @@ def track_vectors(
     return TrackVectors(*centroids(vectors, track_ids))
 
 
-def triplet_score(tracks: TrackVectors, triplets: Sequence[HumanTriplet]) -> TripletScore:
-    """Share of `triplets` that the whole vectors order rightly.
+def ordered(tracks: TrackVectors, triplets: Sequence[JudgedTriplet]) -> Ordered:
+    """Tell of each triplet whether the whole vectors order it rightly.
 
     Parameters
     ----------
     tracks
         Vectors of at least the tracks of two triplets; ids in any order.
     triplets
-        What people say. Those with a track that has no vector are left out and counted.
+        What ought to be. Those with a track that has no vector are left out and counted.
 
     Raises
     ------
@@ -156,11 +158,21 @@ def triplet_score(tracks: TrackVectors, triplets: Sequence[HumanTriplet]) -> Tri
     """
     asked = _asked(tracks, triplets)
     near, far = _squared_distances(tracks.vectors, asked)
-    return _score(near < far, asked, triplets)
+    score = _score(near < far, asked, triplets)
+    anchors = tracks.ids[asked.rows[:, 0]]
+    return Ordered(
+        anchors, near < far, score.num_tracks, score.num_missing, score.num_missing_tracks
+    )
+
+
+def triplet_score(tracks: TrackVectors, triplets: Sequence[JudgedTriplet]) -> TripletScore:
+    """Share of `triplets` that the whole vectors order rightly; all as in `ordered`."""
+    found = ordered(tracks, triplets)
+    return TripletScore(int(found.right.sum()), len(found.right), *found[2:])
 
 
 def subset_scores(
-    tracks: TrackVectors, layout: SubspaceLayout, triplets: Sequence[HumanTriplet]
+    tracks: TrackVectors, layout: SubspaceLayout, triplets: Sequence[JudgedTriplet]
 ) -> list[SubsetScore]:
     """Score of every subset of the conditions but the empty one ([R22] Table 2).
 
@@ -170,7 +182,7 @@ def subset_scores(
     Parameters
     ----------
     tracks, triplets
-        As in `triplet_score`; the vectors are whole embeddings.
+        As in `ordered`; the vectors are whole embeddings.
     layout
         Which of their dimensions belong to which condition.
 
@@ -182,7 +194,7 @@ def subset_scores(
     Raises
     ------
     ProtocolError
-        As in `triplet_score`, and if the vectors are not of the layout's size.
+        As in `ordered`, and if the vectors are not of the layout's size.
     """
     found = tracks.vectors.shape[1]
     if found != layout.embedding_dim:
@@ -203,18 +215,14 @@ def subset_scores(
     ]
 
 
-def best_subsets(scores: Iterable[SubsetScore], num: int = 6) -> list[SubsetScore]:
+def best_subsets(rates: Mapping[Subset, float], num: int = 6) -> list[Subset]:
     """Take the `num` best subsets, best first, as in the upper half of [R22] Table 2.
 
-    Scores are of the same triplets, in the order of `subset_scores`.
+    Rates are of the same triplets, in the order of `subset_scores`; they may be means over seeds.
     """
-    # Sorting is stable: among as good and as large subsets the order of coming stays.
-    return sorted(scores, key=lambda one: (-one.score.num_correct, -len(one.conditions)))[:num]
-
-
-def singles(scores: Iterable[SubsetScore]) -> list[SubsetScore]:
-    """Scores of one condition each, as in the lower half of [R22] Table 2."""
-    return [one for one in scores if len(one.conditions) == 1]
+    # Sorting is stable: among as good and as large subsets the order of coming stays. Rounding
+    # keeps means of the same counts equal.
+    return sorted(rates, key=lambda subset: (-round(rates[subset], 9), -len(subset)))[:num]
 
 
 class _Asked(NamedTuple):
@@ -225,7 +233,7 @@ class _Asked(NamedTuple):
     num_missing_tracks: int
 
 
-def _asked(tracks: TrackVectors, triplets: Sequence[HumanTriplet]) -> _Asked:
+def _asked(tracks: TrackVectors, triplets: Sequence[JudgedTriplet]) -> _Asked:
     """Find the triplets whose tracks all have a vector."""
     row_of = {str(name): row for row, name in enumerate(tracks.ids)}
     if len(row_of) < len(tracks.ids):
@@ -275,7 +283,9 @@ def _right_by_subset(
 
 
 def _score(
-    right: Bool[np.ndarray, " triplets"], asked: _Asked, triplets: Sequence[HumanTriplet]
+    right: Bool[np.ndarray, " triplets"], asked: _Asked, triplets: Sequence[JudgedTriplet]
 ) -> TripletScore:
     num = len(asked.rows)
-    return TripletScore(int(right.sum()), num, len(triplets) - num, asked.num_missing_tracks)
+    num_tracks = len(np.unique(asked.rows))
+    num_missing = len(triplets) - num
+    return TripletScore(int(right.sum()), num, num_tracks, num_missing, asked.num_missing_tracks)

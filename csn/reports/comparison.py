@@ -29,14 +29,19 @@ from csn.evaluation.criteria import Distances
 from csn.records import OURS
 from csn.reports import plots
 from csn.reports.comparison_plots import mean_bars
-from csn.reports.comparison_tables import ComparedTable, compared_tables
+from csn.reports.comparison_tables import compared_tables
+from csn.reports.concept_section import triplet_kiviat
 from csn.reports.criteria_plots import distance_panels
 from csn.reports.data import Stage
-from csn.reports.figures import ShownFigure, leak_figure
+from csn.reports.figures import ShownFigure
 from csn.reports.inline import figure_uri
+from csn.reports.leak_plots import leak_figure
 from csn.reports.page import filled
 from csn.reports.published import CITATIONS
+from csn.reports.published_r22 import CITATION
 from csn.reports.score_tables import PROTOCOLS, leak_matrices
+from csn.reports.text_tables import ComparedTable
+from csn.reports.triplet_tables import triplet_systems, triplet_tables
 
 EARLIER = ("teachers", "pretraining")
 """Trainings that go before one; their stages are named ``<training>: <stage>``."""
@@ -93,10 +98,11 @@ class Cost:
 
 def tables_of(data: ComparisonData) -> list[ComparedTable]:
     """Every table of the papers that `data` can fill."""
-    individual = [
-        name for name, config in data.comparison.recipes.items() if config.network.individual
-    ]
-    return compared_tables(scored_systems(data.scores), individual, data.criteria)
+    configs = data.comparison.recipes
+    individual = [name for name, config in configs.items() if config.network.individual]
+    systems = scored_systems(data.scores)
+    tables = compared_tables(systems, individual, data.criteria)
+    return tables + triplet_tables(triplet_systems(systems, configs))
 
 
 def render_comparison(data: ComparisonData) -> str:
@@ -107,7 +113,7 @@ def render_comparison(data: ComparisonData) -> str:
 def _contents(data: ComparisonData) -> dict[str, Any]:
     systems = scored_systems(data.scores)
     comparison = data.comparison
-    config = next(iter(comparison.recipes.values()))
+    corpora = [one.corpus.uri or one.corpus.name for one in comparison.recipes.values()]
     lacking = missing_seeds(systems, comparison.recipes, comparison.seeds)
     runs: dict[str, list[ComparedRun]] = {name: [] for name in comparison.recipes}
     for run in data.runs:
@@ -115,18 +121,26 @@ def _contents(data: ComparisonData) -> dict[str, Any]:
     return {
         "data": data,
         "comparison": comparison,
-        "corpus": config.corpus.uri or config.corpus.name,
+        "corpora": list(dict.fromkeys(corpora)),
         "descriptions": {name: _description(name) for name in comparison.recipes},
         "runs": runs,
         "lacking": lacking,
-        "bars": _bar_figures(systems),
+        "bars": _bar_figures(systems) + _kiviat_figures(systems, comparison),
         "tables": tables_of(data),
         "costs": costs(data.runs),
         "leaks": _leak_figures(systems, comparison),
-        "criteria": {name: distance_panels(found) for name, found in data.distances.items()},
-        "citations": CITATIONS,
-        "colours": plots.CONDITION_COLOURS,
+        "criteria": {
+            name: distance_panels(found) for name, found in data.distances.items() if found
+        },
+        "citations": _citations(comparison),
+        "colours": plots.COLOURS,
     }
+
+
+def _citations(comparison: Comparison) -> dict[str, str]:
+    """Those of the papers whose tables can be filled."""
+    of_instruments = CITATIONS if comparison.of_instruments else {}
+    return of_instruments | ({"R22": CITATION} if comparison.of_concepts else {})
 
 
 def _description(recipe: str) -> str:
@@ -156,6 +170,12 @@ def _bar_figures(systems: Sequence[ScoredSystem]) -> list[ShownFigure]:
     return shown
 
 
+def _kiviat_figures(systems: Sequence[ScoredSystem], comparison: Comparison) -> list[ShownFigure]:
+    """Human triplets by condition, of the first systems that have conditions."""
+    figure = triplet_kiviat(triplet_systems(systems, comparison.recipes))
+    return [] if figure is None else [figure]
+
+
 def _any_mean(systems: Iterable[ScoredSystem], protocol: str, duration_s: float) -> bool:
     return any(system.mean(protocol, duration_s) for system in systems)
 
@@ -163,7 +183,10 @@ def _any_mean(systems: Iterable[ScoredSystem], protocol: str, duration_s: float)
 def _leak_figures(
     systems: Iterable[ScoredSystem], comparison: Comparison
 ) -> list[tuple[str, ShownFigure]]:
-    """Leak matrix of each recipe at its longest segments, averaged over the seeds."""
+    """Leak matrix of each recipe at its longest segments, averaged over the seeds.
+
+    Of recipes of concepts it is that of their triplets.
+    """
     shown = []
     for system in systems:
         if system.system == OURS:

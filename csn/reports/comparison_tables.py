@@ -4,12 +4,11 @@ Conventions
 -----------
 Accuracies in per cent: ``73.1 ± 1.2`` is the mean and the standard deviation over the seeds. A
 mean over fewer than five instruments says over how many: ``73.1 (4)``. In [H22] Table 1 the
-bracket is the variance over the seeds of shares, as the paper prints it. Cells are text, so that
-the page and the terminal say the same.
+bracket is the variance over the seeds of shares, as the paper prints it. The tables of concepts
+are those of `csn.reports.triplet_tables`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -26,34 +25,12 @@ from csn.reports.published import (
     printed_number,
 )
 from csn.reports.score_tables import PROTOCOLS
-from csn.reports.tables import aligned
+from csn.reports.text_tables import MISSING, ComparedRow, ComparedTable
 
-MISSING = "\N{EN DASH}"
 PRINTED_NOTICE = "Printed in the papers, on another corpus (Slakh2100): not comparable one to one"
 OF_MEANS = "from distances averaged over seeds"
 H22_S = 3.0
 """Length of [H22]'s segments in seconds."""
-
-
-@dataclass(frozen=True, slots=True)
-class ComparedRow:
-    """One row, its cells as text."""
-
-    label: str
-    cells: tuple[str, ...]
-    kind: Literal["ours", "chance", "printed"] = "ours"
-
-
-@dataclass(frozen=True, slots=True)
-class ComparedTable:
-    """One table of a paper, with ours in it."""
-
-    title: str
-    unit: str
-    columns: tuple[str, ...]
-    rows: tuple[ComparedRow, ...]
-    notice: str = PRINTED_NOTICE
-    """What to bear in mind of the printed rows."""
 
 
 def compared_tables(
@@ -85,21 +62,6 @@ def compared_tables(
     return [table for table in tables if any(row.kind == "ours" for row in table.rows)]
 
 
-def compared_text(tables: Sequence[ComparedTable]) -> str:
-    """Write `tables` as text for a terminal; a star marks what is printed in the papers."""
-    return "\n\n".join(_table_text(table) for table in tables) or "no scores"
-
-
-def _table_text(table: ComparedTable) -> str:
-    lines = [["", *table.columns]]
-    lines += [
-        [f"{'* ' if row.kind == 'printed' else ''}{row.label}", *row.cells] for row in table.rows
-    ]
-    text = f"{table.title}, {table.unit}\n{aligned(lines)}"
-    printed = any(row.kind == "printed" for row in table.rows)
-    return f"{text}\n* {table.notice}" if printed else text
-
-
 def _individual_table(systems: Sequence[ScoredSystem], durations_s: list[float]) -> ComparedTable:
     """[H22] Table 1, with segments as long as its own if they were scored, else the shortest."""
     seconds = H22_S if H22_S in durations_s else min(durations_s, default=H22_S)
@@ -117,7 +79,9 @@ def _individual_table(systems: Sequence[ScoredSystem], durations_s: list[float])
         if row.source == "H22" and row.duration_s == seconds
     ]
     title = f"[H22] Table 1: {PROTOCOLS['music_id']}, {seconds:g} s segments, individual networks"
-    return ComparedTable(title, "% right (variance over seeds)", columns, tuple(rows))
+    return ComparedTable(
+        title, "% right (variance over seeds)", columns, tuple(rows), PRINTED_NOTICE
+    )
 
 
 def _printed_cells(row: PublishedRow, columns: Sequence[str]) -> list[str]:
@@ -153,7 +117,7 @@ def _accuracy_table(
     number = {"music_id": 1, "pseudo_mix_id": 2}[protocol]
     title = f"[H24] Table {number}: {PROTOCOLS[protocol]}, {duration_s:g} s segments"
     unit = "% right, mean \N{PLUS-MINUS SIGN} standard deviation over seeds"
-    return ComparedTable(title, unit, names, tuple(rows))
+    return ComparedTable(title, unit, names, tuple(rows), PRINTED_NOTICE)
 
 
 def _chance_row(
@@ -221,7 +185,7 @@ def _correlation_table(
     for recipe, pairs in found.items():
         rows += _triangle(recipe, pairs, order, "ours")
     rows += _triangle("[H22]", printed, order, "printed")
-    return ComparedTable(f"[H22] {title}", OF_MEANS, order[1:], tuple(rows))
+    return ComparedTable(f"[H22] {title}", OF_MEANS, order[1:], tuple(rows), PRINTED_NOTICE)
 
 
 def _triangle(
@@ -269,4 +233,4 @@ def _rank_table(criteria: Sequence[Mapping[str, Any]]) -> ComparedTable:
         for instrument, ranks in RECIPROCAL_RANKS.items()
     ]
     title = "[H22] Table 3: mean reciprocal rank by the mix of an instrument's nearest tracks"
-    return ComparedTable(title, OF_MEANS, ("1st", "2nd", "3rd"), tuple(rows))
+    return ComparedTable(title, OF_MEANS, ("1st", "2nd", "3rd"), tuple(rows), PRINTED_NOTICE)

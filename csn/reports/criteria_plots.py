@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
 
+from csn.conditions import ALL
 from csn.evaluation.criteria import Distances
 from csn.reports.figures import ShownFigure
 from csn.reports.inline import figure_uri

@@ -31,7 +31,7 @@ class Clip:
     waveform: np.ndarray
     sample_rate_hz: int
     condition: str = ""
-    """The instrument asked about, which gives the clip its colour."""
+    """The instrument or concept asked about, which gives the clip its colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,8 @@ class ReportData:
     scores: pa.Table = field(default_factory=SCORE_SCHEMA.empty_table)
     history: Sequence[Mapping[str, Any]] = ()
     """A row an epoch: ``epoch``, ``seconds``, ``train/loss/triplet``, ``train/active``,
-    ``val/music_id/<condition or mean>``, ``val/pseudo_mix_id/<condition or mean>``."""
+    ``val/music_id/<condition or mean>``, ``val/pseudo_mix_id/<condition or mean>``; of concepts
+    ``val/concept_triplets/<condition or mean>``, ``val/loss``."""
     best_epoch: int | None = None
     embeddings: Mapping[str, tuple[np.ndarray, np.ndarray | Sequence[str]]] = field(
         default_factory=dict

@@ -1,6 +1,5 @@
 """A report's figures as the page shows them: an image, its caption, and the same in words."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from csn.reports import plots, projection
 from csn.reports.data import ReportData
 from csn.reports.inline import figure_uri
-from csn.reports.score_tables import PROTOCOLS, LeakMatrix, is_number
+from csn.reports.score_tables import is_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,8 @@ def training_figures(data: ReportData) -> list[ShownFigure]:
     validation = plots.validation_curves(data.history, data.best_epoch)
     if validation is not None:
         alt = "Line chart by epoch. " + _first_and_last(data.history, "val/")
-        caption = "Validation: both protocols on tracks that are not trained on."
+        asked = "triplets" if data.config.network.of_concepts else "both protocols"
+        caption = f"Validation: {asked} on tracks that are not trained on."
         shown.append(ShownFigure(figure_uri(validation), alt, caption))
     return shown
 
@@ -53,30 +53,6 @@ def _first_and_last(history: Sequence[Mapping[str, Any]], prefix: str) -> str:
         if values:
             phrases.append(f"{key.removeprefix(prefix)} from {values[0]:.3g} to {values[-1]:.3g}")
     return "; ".join(phrases) + "."
-
-
-def leak_figure(leaks: LeakMatrix) -> ShownFigure:
-    """Heat map of one leak matrix; its caption counts the subspaces that know their own best."""
-    rows, clear, complete = [], 0, 0
-    for place, subspace in enumerate(leaks.subspaces):
-        values = {
-            instrument: 100 * value
-            for instrument, value in zip(leaks.instruments, leaks.accuracy[place], strict=True)
-            if not math.isnan(value)
-        }
-        said = ", ".join(f"{name} {value:.1f}" for name, value in values.items())
-        rows.append(f"{subspace} subspace: {said or 'not scored'}")
-        if subspace in values:
-            complete += 1
-            others = [value for name, value in values.items() if name != subspace]
-            clear += all(values[subspace] > value for value in others)
-    caption = (
-        f"{PROTOCOLS['pseudo_mix_id']}, {leaks.duration_s:g} s segments, % right. "
-        f"The own instrument is the row's best in {clear} of {complete} subspaces"
-    )
-    caption += f"; chance is {100 * leaks.chance:.1f} %." if leaks.chance is not None else "."
-    alt = f"Heat map, accuracy in per cent by instrument. {'; '.join(rows)}."
-    return ShownFigure(figure_uri(plots.leak_matrix(leaks)), alt, caption)
 
 
 def tsne_figures(data: ReportData) -> tuple[list[ShownFigure], list[LegendEntry]]:

@@ -110,6 +110,9 @@ def _spokes(
     ax.set_yticks(rings, [str(ring) for ring in rings])
     ax.set_rlabel_position(180 / len(conditions))
     ax.set_xticks(angles, list(conditions))
+    for label, angle in zip(ax.get_xticklabels(), angles, strict=True):
+        aside = round(math.sin(angle), 3)  # names begin, or end, outside the rim
+        label.set_horizontalalignment("center" if aside == 0 else "left" if aside > 0 else "right")
     ax.tick_params(axis="x", labelsize=MEDIUM, labelcolor=INK, pad=9)
     ax.tick_params(axis="y", labelsize=SMALL - 1, labelcolor=MUTED)
     ax.grid(color=RULE, linewidth=0.6)

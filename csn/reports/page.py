@@ -21,12 +21,16 @@ from csn.conditions import ALL, MIX
 from csn.config import ExperimentConfig
 from csn.records import OURS
 from csn.reports import figures, plots
+from csn.reports.concept_section import concept_section
 from csn.reports.criteria_plots import criteria_section
 from csn.reports.data import Clip, ReportData
+from csn.reports.headlines import score_headlines
 from csn.reports.inline import audio_uri, waveform_path
+from csn.reports.leak_plots import leak_figure
 from csn.reports.presence_tables import presence_tables
 from csn.reports.pseudo_mix_plots import pseudo_mix_figures
 from csn.reports.published import CITATIONS, PublishedRow, printed_number, published_rows
+from csn.reports.published_r22 import CITATION
 from csn.reports.score_tables import (
     PROTOCOLS,
     ScoreTable,
@@ -45,21 +49,6 @@ SYSTEM_NAMES = {
     "presence": "presence: does it sound?",
     "librosa_features": "hand-made features",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Headline:
-    """One protocol's mean, with what it is to be held against."""
-
-    protocol: str
-    duration_s: float | None
-    mean: float | None
-    num_in_mean: int
-    num_conditions: int
-    untrained: float | None
-    chance: float | None
-    other_lengths: tuple[tuple[float, float], ...]
-    """Seconds and mean of the shorter segments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +105,14 @@ def _contents(data: ReportData) -> dict[str, Any]:
     tables = score_tables(data.scores, conditions)
     panels, legend = figures.tsne_figures(data)
     triplets, num_left_out = _playable(data.clips)
+    concepts = concept_section(data, SYSTEM_NAMES) if data.config.network.of_concepts else None
+    headlines = score_headlines(tables, len(instruments))
     return {
         "data": data,
         "sentence": _sentence(data),
         "finished": _date(data.manifest.get("finished_at")),
-        "headlines": [_headline(protocol, tables, len(instruments)) for protocol in PROTOCOLS],
+        "headlines": concepts.headlines if concepts else headlines,
+        "concepts": concepts,
         "sections": [
             ScoreSection(table, published_rows(table.protocol, table.duration_s))
             for table in tables
@@ -128,7 +120,7 @@ def _contents(data: ReportData) -> dict[str, Any]:
         "has_whole": any(ALL in table.columns for table in tables),
         "has_mix": any(MIX in table.columns for table in tables),
         "by_presence": [ScoreSection(table, ()) for table in presence_tables(data.scores)],
-        "leaks": [figures.leak_figure(m) for m in leak_matrices(data.scores, instruments)],
+        "leaks": [leak_figure(m) for m in leak_matrices(data.scores, instruments)],
         "criteria": criteria_section(data.criteria, data.distances),
         "training": figures.training_figures(data),
         "panels": panels,
@@ -141,8 +133,8 @@ def _contents(data: ReportData) -> dict[str, Any]:
         "origins": _flattened(data.manifest),
         "protocols": PROTOCOLS,
         "system_names": SYSTEM_NAMES,
-        "colours": plots.CONDITION_COLOURS,
-        "citations": CITATIONS,
+        "colours": plots.COLOURS,
+        "citations": {"R22": CITATION} if concepts else CITATIONS,
         "total_seconds": sum(stage.seconds for stage in data.stages),
     }
 
@@ -175,29 +167,6 @@ def _date(moment: object) -> str:
     except ValueError:
         return ""
     return f"{when.day} {when:%B %Y, %H:%M %Z}".strip()
-
-
-def _headline(protocol: str, tables: Sequence[ScoreTable], num_conditions: int) -> Headline:
-    means: dict[float, float] = {}
-    found: ScoreTable | None = None
-    for table in tables:
-        row = table.row(OURS)
-        if table.protocol == protocol and row is not None and row.mean is not None:
-            means[table.duration_s] = row.mean
-            found = table
-    if found is None:
-        return Headline(protocol, None, None, 0, num_conditions, None, None, ())
-    own, untrained = found.row(OURS), found.row("untrained")
-    return Headline(
-        protocol=protocol,
-        duration_s=found.duration_s,
-        mean=own.mean if own else None,
-        num_in_mean=own.num_in_mean if own else 0,
-        num_conditions=num_conditions,
-        untrained=untrained.mean if untrained else None,
-        chance=found.mean_chance,
-        other_lengths=tuple((s, mean) for s, mean in means.items() if s != found.duration_s),
-    )
 
 
 def _playable(clips: Sequence[Clip]) -> tuple[list[tuple[str, list[PlayableClip]]], int]:

@@ -16,12 +16,12 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from csn.conditions import INSTRUMENTS
+from csn.conditions import CONCEPTS, INSTRUMENTS
+from csn.evaluation.triplet_scores import CONCEPT_TRIPLETS
 from csn.reports.projection import Points
-from csn.reports.score_tables import PROTOCOLS, LeakMatrix, is_number
+from csn.reports.score_tables import PROTOCOLS, is_number
 
 INK = "#1c2530"
 MUTED = "#5a6472"
@@ -34,6 +34,11 @@ CONDITION_COLOURS = {
     "others": "#8a5fb0",
 }
 """One colour an instrument, on every figure and table; apart also for colour-blind eyes."""
+CONCEPT_COLOURS = dict(
+    zip(CONCEPTS, ("#1f4e79", "#c4532f", "#1f8f84", "#8a5fb0", "#d1951f", "#79706e"), strict=True)
+)
+"""One colour a concept; no page has both them and instruments on one figure."""
+COLOURS = CONDITION_COLOURS | CONCEPT_COLOURS
 TRACK_COLOURS = (
     "#4e79a7",
     "#f28e2b",
@@ -51,13 +56,14 @@ TRACK_COLOURS = (
 TRACK_MARKERS = ("o", "s", "^", "D")
 TINT = LinearSegmentedColormap.from_list("csn", ["#f7f8fa", "#b9cde0", "#5f8fb8", "#1f4e79"])
 WIDTH_IN = 4.4
+VALIDATED = PROTOCOLS | {CONCEPT_TRIPLETS: "triplets of concepts"}
 SMALL = 9.5
 MEDIUM = 10.5
 
 
 def condition_colour(condition: str) -> str:
-    """Colour of an instrument; ink for anything else."""
-    return CONDITION_COLOURS.get(condition, INK)
+    """Colour of an instrument or a concept; ink for anything else."""
+    return COLOURS.get(condition, INK)
 
 
 def track_mark(place: int) -> tuple[str, str]:
@@ -97,29 +103,40 @@ def loss_curves(
 def validation_curves(
     history: Sequence[Mapping[str, Any]], best_epoch: int | None = None
 ) -> Figure | None:
-    """Draw validation P1 and P2 by epoch: a line an instrument, a thick one for their mean."""
-    prefixes = {protocol: f"val/{protocol}/" for protocol in PROTOCOLS}
+    """Draw validation scores by epoch: a line a condition, a thick one for their mean.
+
+    They are P1 and P2, or the triplets of concepts, whose loss has a panel of its own.
+    """
     keys = _keys(history)
-    drawn = [p for p in PROTOCOLS if any(key.startswith(prefixes[p]) for key in keys)]
-    if not drawn:
+    drawn = [p for p in VALIDATED if any(key.startswith(f"val/{p}/") for key in keys)]
+    has_loss = "val/loss" in keys
+    if not drawn and not has_loss:
         return None
-    figure, axes = _stacked(len(drawn))
-    for ax, protocol in zip(axes, drawn, strict=True):
-        found = {key.removeprefix(prefixes[protocol]) for key in keys if prefixes[protocol] in key}
-        ends: dict[str, float] = {}
-        for condition in (*INSTRUMENTS, "mean"):
-            if condition in found:
-                key = prefixes[protocol] + condition
-                width = 2.4 if condition == "mean" else 1.3
-                colour = condition_colour(condition)
-                end = _line(ax, history, key, colour=colour, scale=100.0, width=width)
-                if not math.isnan(end):
-                    ends[condition] = end
-        ax.set_ylim(0, 100)
-        _label_ends(ax, ends)
-        _title(ax, f"validation {PROTOCOLS[protocol]}, % right")
+    figure, axes = _stacked(len(drawn) + has_loss)
+    for ax, protocol in zip(axes, drawn, strict=False):
+        _validation_panel(ax, history, protocol)
+    if has_loss:
+        _line(axes[-1], history, "val/loss", colour=INK)
+        axes[-1].set_ylim(bottom=0)
+        _title(axes[-1], "validation loss")
     _finish(axes, history, best_epoch)
     return figure
+
+
+def _validation_panel(ax: Axes, history: Sequence[Mapping[str, Any]], protocol: str) -> None:
+    keys = _keys(history)
+    ends: dict[str, float] = {}
+    for condition in (*INSTRUMENTS, *CONCEPTS, "mean"):
+        key = f"val/{protocol}/{condition}"
+        if key in keys:
+            width = 2.4 if condition == "mean" else 1.3
+            colour = condition_colour(condition)
+            end = _line(ax, history, key, colour=colour, scale=100.0, width=width)
+            if not math.isnan(end):
+                ends[condition] = end
+    ax.set_ylim(0, 100)
+    _label_ends(ax, ends)
+    _title(ax, f"validation {VALIDATED[protocol]}, % right")
 
 
 def tsne_panels(points: Mapping[str, Points]) -> dict[str, Figure]:
@@ -146,49 +163,6 @@ def _tsne_panel(points: Points) -> Figure:
     ax.margins(0.06)
     ax.spines[:].set_color(RULE)
     return figure
-
-
-def leak_matrix(leaks: LeakMatrix) -> Figure:
-    """Draw P2 accuracy of each subspace (row) for each instrument's track (column).
-
-    The frame marks the subspace's own instrument, bold type the row's best.
-    """
-    figure = Figure(figsize=(WIDTH_IN, 3.9), layout="constrained")
-    ax = figure.add_subplot()
-    percent = 100 * leaks.accuracy
-    ax.imshow(np.ma.masked_invalid(percent), cmap=TINT, vmin=0, vmax=100, aspect="auto")
-    for row, values in enumerate(percent):
-        best = np.nanmax(values) if np.isfinite(values).any() else math.nan
-        for column, value in enumerate(values):
-            _annotate(ax, row, column, value, is_best=bool(value == best))
-        if leaks.subspaces[row] in leaks.instruments:
-            own = leaks.instruments.index(leaks.subspaces[row])
-            corner = (own - 0.44, row - 0.44)
-            colour = condition_colour(leaks.subspaces[row])
-            ax.add_patch(Rectangle(corner, 0.88, 0.88, fill=False, ec=colour, lw=2.2))
-    ax.set_xticks(range(len(leaks.instruments)), leaks.instruments)
-    ax.set_yticks(range(len(leaks.subspaces)), leaks.subspaces)
-    ax.set_xlabel("whose track is right", color=MUTED, fontsize=SMALL)
-    ax.set_ylabel("subspace asked", color=MUTED, fontsize=SMALL)
-    ax.xaxis.set_label_position("top")
-    ax.tick_params(
-        length=0, labelsize=MEDIUM, labelcolor=INK, top=True, labeltop=True, labelbottom=False
-    )
-    edges = np.arange(1, len(leaks.subspaces)) - 0.5
-    ax.hlines(edges, -0.5, len(leaks.instruments) - 0.5, color="white", lw=3, zorder=1.5)
-    ax.vlines(edges, -0.5, len(leaks.subspaces) - 0.5, color="white", lw=3, zorder=1.5)
-    ax.spines[:].set_visible(False)
-    return figure
-
-
-def _annotate(ax: Axes, row: int, column: int, value: float, *, is_best: bool) -> None:
-    missing = math.isnan(value)
-    colour = MUTED if missing else "white" if value > 72 else INK
-    text = "-" if missing else f"{value:.1f}"
-    weight = "bold" if is_best else "normal"
-    ax.text(
-        column, row, text, ha="center", va="center", color=colour, weight=weight, fontsize=MEDIUM
-    )
 
 
 def _stacked(num_panels: int) -> tuple[Figure, list[Axes]]:

@@ -14,8 +14,8 @@ Source
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-CONCEPTS: tuple[str, ...] = ("genre", "mood", "instrument", "era", "tempo", "key")
-"""Conditions of [R22], in its order; the first four are tags."""
+from csn.conditions import CONCEPTS
+
 NUM_TRIPLETS = 426
 """Triplets of Dim-sim on which at least 90 % of the answers agree."""
 CITATION = (

@@ -5,6 +5,7 @@ Conventions
 Accuracies are shares in 0..1. A cell that was not scored is absent from its row, never a zero. In
 P2 a cell asks the subspace of the instrument whose track is the right answer. The column `MIX`
 asks the network that hears all parts, `ALL` the whole embedding; neither is part of a mean.
+Triplets have tables of their own, in `csn.reports.triplet_tables`.
 """
 
 import math
@@ -16,7 +17,8 @@ from typing import TypeGuard
 import numpy as np
 import pyarrow as pa
 
-from csn.conditions import ALL, INSTRUMENTS, MIX
+from csn.conditions import ALL, CONCEPTS, INSTRUMENTS, MIX
+from csn.evaluation.triplet_scores import CONCEPT_TRIPLETS, TRIPLET_PROTOCOLS
 from csn.records import OURS
 
 SYSTEMS = (OURS, "untrained", "mean_mel", "librosa_features")
@@ -25,6 +27,8 @@ PROTOCOLS = {"music_id": "P1, music ID", "pseudo_mix_id": "P2, pseudo-mix ID"}
 PRESENCE = "presence"
 BY_PRESENCE = (PRESENCE, *(f"{protocol}_gated" for protocol in PROTOCOLS))
 """Protocols of `csn.reports.presence_tables`, which have no row a system."""
+ELSEWHERE = (*BY_PRESENCE, *TRIPLET_PROTOCOLS)
+"""Protocols that have other tables."""
 OUTSIDE_MEAN = (MIX, ALL)
 """Columns beside those of the instruments."""
 
@@ -88,13 +92,18 @@ class ScoreTable:
 
 @dataclass(frozen=True, slots=True)
 class LeakMatrix:
-    """P2 accuracy of each subspace (row) for each instrument's track (column); NaN: not scored."""
+    """Accuracy of each subspace (row) for each focus (column); NaN: not scored.
+
+    Of P2 the focus is the instrument whose track is right; of triplets, the concept under which
+    two tracks are alike, and the last row is the whole embedding.
+    """
 
     duration_s: float
     subspaces: tuple[str, ...]
-    instruments: tuple[str, ...]
+    focuses: tuple[str, ...]
     accuracy: np.ndarray
     chance: float | None
+    protocol: str = "pseudo_mix_id"
 
 
 def score_tables(
@@ -110,7 +119,7 @@ def score_tables(
         Conditions whose instruments are columns; by default those that any score names.
     """
     rows = [row for row in scores.to_pylist() if is_number(row["accuracy"])]
-    rows = [row for row in rows if row["protocol"] not in BY_PRESENCE]
+    rows = [row for row in rows if row["protocol"] not in ELSEWHERE]
     if conditions is None:
         conditions = [row[key] for row in rows for key in ("condition", "focus")]
     instruments = tuple(instrument for instrument in INSTRUMENTS if instrument in conditions)
@@ -192,24 +201,31 @@ def is_number(value: object) -> TypeGuard[float]:
 def leak_matrices(
     scores: pa.Table, conditions: Sequence[str] = INSTRUMENTS, system: str = OURS
 ) -> tuple[LeakMatrix, ...]:
-    """P2 of `system` for all pairs of subspace and instrument, one matrix a segment length."""
+    """P2 of `system` for all pairs of subspace and instrument, one matrix a segment length.
+
+    Of concepts it is their triplets, with the whole embedding as the last subspace.
+    """
+    of_concepts = any(name in CONCEPTS for name in conditions)
+    protocol = CONCEPT_TRIPLETS if of_concepts else "pseudo_mix_id"
+    subspaces = (*conditions, ALL) if of_concepts else tuple(conditions)
     rows = [
         row
         for row in scores.to_pylist()
-        if (row["protocol"], row["system"]) == ("pseudo_mix_id", system)
-        and row["condition"] in conditions
+        if (row["protocol"], row["system"]) == (protocol, system)
+        and row["condition"] in subspaces
         and row["focus"] in conditions
         and is_number(row["accuracy"])
     ]
     matrices = []
     for duration_s in sorted({row["duration_s"] for row in rows}):
-        accuracy = np.full((len(conditions), len(conditions)), math.nan)
+        accuracy = np.full((len(subspaces), len(conditions)), math.nan)
         alike = [row for row in rows if row["duration_s"] == duration_s]
         for row in alike:
-            place = conditions.index(row["condition"]), conditions.index(row["focus"])
+            place = subspaces.index(row["condition"]), conditions.index(row["focus"])
             accuracy[place] = row["accuracy"]
         chances = [row["chance"] for row in alike if is_number(row["chance"])]
-        names = tuple(conditions)
         chance = float(np.mean(chances)) if chances else None
-        matrices.append(LeakMatrix(duration_s, names, names, accuracy, chance))
+        matrices.append(
+            LeakMatrix(duration_s, subspaces, tuple(conditions), accuracy, chance, protocol)
+        )
     return tuple(matrices)

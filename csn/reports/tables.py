@@ -3,11 +3,13 @@
 Conventions
 -----------
 Accuracies in per cent with the bounds of their 95 % interval: ``73.1 [68.0–77.9]``. Rows are
-systems, columns instruments; a mean over fewer than all of them says over how many.
+systems, columns instruments; a mean over fewer than all of them says over how many. Triplets are
+in the tables of `csn.reports.triplet_tables`, without what is printed in [R22].
 """
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -15,8 +17,9 @@ from csn.conditions import ALL, MIX
 from csn.reports.data import Stage
 from csn.reports.presence_tables import presence_tables
 from csn.reports.score_tables import PRESENCE, PROTOCOLS, Cell, ScoreRow, ScoreTable, score_tables
+from csn.reports.text_tables import aligned, compared_text
+from csn.reports.triplet_tables import best_table, concept_table, singles_table, systems_of
 
-MAX_WIDTH = 109
 MAX_NAME_WIDTH = 9
 MISSING = "-"
 TITLES = PROTOCOLS | {PRESENCE: "Presence, and neighbours gated by it"}
@@ -27,10 +30,13 @@ MORE = "\N{HORIZONTAL ELLIPSIS}"
 
 def score_text(scores: pa.Table) -> str:
     """`scores` (`SCORE_SCHEMA`) as text for a terminal, at most 109 columns wide."""
-    tables = score_tables(scores) + presence_tables(scores)
-    if not tables:
-        return "no scores"
-    return "\n\n".join(_table_text(table) for table in tables)
+    texts = [_table_text(table) for table in score_tables(scores) + presence_tables(scores)]
+    systems = systems_of(scores)
+    for table in (best_table(systems), singles_table(systems), concept_table(systems)):
+        rows = tuple(row for row in table.rows if row.kind == "ours")
+        if rows:
+            texts.append(compared_text([replace(table, rows=rows)]))
+    return "\n\n".join(texts) or "no scores"
 
 
 def _table_text(table: ScoreTable) -> str:
@@ -86,20 +92,6 @@ def _cell_text(cell: Cell | None) -> str:
 def _without_interval(text: str) -> str:
     """Keep the place of an interval free, so that accuracies stand below each other."""
     return text + " " * len(" [68.0-77.9]")
-
-
-def aligned(lines: list[list[str]]) -> str:
-    """Pad columns to their widest entry: the first to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    gap = "  " if sum(widths) + 2 * (len(widths) - 1) <= MAX_WIDTH else " "
-    padded = (
-        [
-            entry.ljust(width) if place == 0 else entry.rjust(width)
-            for place, (entry, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        for line in lines
-    )
-    return "\n".join(gap.join(entries).rstrip() for entries in padded)
 
 
 def stage_text(stages: Sequence[Stage]) -> str:

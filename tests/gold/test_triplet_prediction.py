@@ -5,12 +5,11 @@ import pytest
 
 from csn.conditions import SubspaceLayout
 from csn.evaluation.triplet_prediction import (
-    HumanTriplet,
-    SubsetScore,
+    JudgedTriplet,
     TrackVectors,
     TripletScore,
     best_subsets,
-    singles,
+    ordered,
     subset_scores,
     track_vectors,
     triplet_score,
@@ -31,14 +30,14 @@ TRACKS = TrackVectors(
 )
 TRIPLETS = [
     # Genre: 1 < 4. Tempo: 9 > 1. Together: 10 > 5.
-    HumanTriplet("a", "b", "c"),
+    JudgedTriplet("a", "b", "c"),
     # Genre: 4 = 4, a tie. Tempo: 1 = 1, a tie. Together: 5 = 5.
-    HumanTriplet("a", "c", "d"),
+    JudgedTriplet("a", "c", "d"),
     # Genre: 1 = 1, a tie. Tempo: 4 < 9. Together: 5 < 10.
-    HumanTriplet("b", "d", "a"),
+    JudgedTriplet("b", "d", "a"),
     # No audio for e and f.
-    HumanTriplet("a", "b", "e"),
-    HumanTriplet("f", "e", "a"),
+    JudgedTriplet("a", "b", "e"),
+    JudgedTriplet("f", "e", "a"),
 ]
 
 
@@ -54,7 +53,13 @@ def test_segments_become_the_mean_of_their_track():
 
 
 def test_ties_are_wrong_and_tracks_without_audio_are_counted():
-    assert triplet_score(TRACKS, TRIPLETS) == TripletScore(1, 3, 2, 2)
+    assert triplet_score(TRACKS, TRIPLETS) == TripletScore(1, 3, 4, 2, 2)
+
+
+def test_each_triplet_has_its_answer_and_its_anchor():
+    found = ordered(TRACKS, TRIPLETS)
+    assert found.anchors.tolist() == ["a", "a", "b"]
+    assert found.right.tolist() == [False, False, True]
 
 
 def test_interval_is_that_of_a_rate_of_answers():
@@ -87,18 +92,24 @@ PRINTED_SINGLES = [(("era",), 0.7559, 322), (("genre",), 0.7535, 321), (("mood",
 
 @pytest.mark.parametrize(("conditions", "rate", "num_correct"), PRINTED_BEST + PRINTED_SINGLES)
 def test_printed_rates_are_counts_of_426(conditions, rate, num_correct):
-    assert round(TripletScore(num_correct, 426, 0, 0).interval.rate, 4) == rate
+    assert round(TripletScore(num_correct, 426, 0, 0, 0).interval.rate, 4) == rate
 
 
 def test_ties_come_in_the_order_of_table_2():
     counts = {names: count for names, _, count in PRINTED_BEST + PRINTED_SINGLES}
     rng = np.random.default_rng(0)
     tracks = TrackVectors(np.array(list("abc")), rng.normal(size=(3, 6)))
-    triplets = [HumanTriplet("a", "b", "c"), HumanTriplet("b", "a", "c")]
-    scores = [
-        SubsetScore(one.conditions, TripletScore(counts.get(one.conditions, 0), 426, 0, 0))
+    triplets = [JudgedTriplet("a", "b", "c"), JudgedTriplet("b", "a", "c")]
+    rates = {
+        one.conditions: counts.get(one.conditions, 0) / 426
         for one in subset_scores(tracks, SubspaceLayout(NAMES, 1), triplets)
-    ]
-    assert len(scores) == 63
-    assert [one.conditions for one in best_subsets(scores)] == [row[0] for row in PRINTED_BEST]
-    assert [one.conditions for one in singles(scores)] == [(name,) for name in NAMES]
+    }
+    assert len(rates) == 63
+    assert best_subsets(rates) == [row[0] for row in PRINTED_BEST]
+
+
+def test_means_over_seeds_of_the_same_counts_tie():
+    # 0.1 + 0.2 + 0.3 is not 0.3 + 0.2 + 0.1 in floating point.
+    rates = {("genre",): (0.3 + 0.2 + 0.1) / 3, ("genre", "tempo"): (0.1 + 0.2 + 0.3) / 3}
+    assert best_subsets(rates) == [("genre", "tempo"), ("genre",)]
+    assert best_subsets(dict(reversed(rates.items()))) == [("genre", "tempo"), ("genre",)]

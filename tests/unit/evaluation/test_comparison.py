@@ -56,14 +56,14 @@ def test_every_recipe_and_seed_is_an_experiment_of_its_own(comparison):
 
 
 def test_baselines_are_scored_beside_one_recipe_that_both_protocols_ask(comparison):
-    assert comparison.first_scored == "tiny_free_mixing"
+    assert comparison.first_scored == ("tiny_free_mixing",)
     scored = {e.recipe for e in comparison.entries() if e.config.evaluation.baselines}
     assert scored == {"tiny_free_mixing"}
 
 
 def test_individual_networks_have_the_baselines_where_there_is_nothing_else():
     alone = Comparison("alone", {"tiny_hashizume2022": recipes.ALL["tiny_hashizume2022"]()}, (0,))
-    assert alone.first_scored == "tiny_hashizume2022"
+    assert alone.first_scored == ("tiny_hashizume2022",)
 
 
 def test_mean_goes_over_instruments_and_leaves_the_mix_out():
@@ -132,3 +132,36 @@ def test_seeds_without_a_score_are_named():
 def test_no_tables_are_an_empty_one():
     assert compared_table([]).schema.equals(COMPARED_SCHEMA)
     assert scored_systems(compared_table([])) == []
+
+
+def test_baselines_are_scored_once_for_instruments_and_once_for_concepts():
+    names = ("tiny_ribecky2022", "tiny", "tiny_ribecky2022_mel", "tiny_free_mixing")
+    both = Comparison("both", {name: recipes.ALL[name]() for name in names}, (0,))
+    assert both.first_scored == ("tiny", "tiny_ribecky2022")
+    assert both.of_concepts == ("tiny_ribecky2022", "tiny_ribecky2022_mel")
+    of_concepts = score("all", 0.5, 0, system="untrained", protocol="human_triplets")
+    scores = compared_table(
+        [
+            ("tiny", table(score("drums", 0.2, 0, system="untrained"))),
+            ("tiny_ribecky2022", table(of_concepts)),
+            ("tiny_ribecky2022_mel", table(of_concepts)),
+        ]
+    )
+    assert [(one.label, one.recipe) for one in scored_systems(scores)] == [
+        ("untrained", "tiny"),
+        ("untrained", "tiny_ribecky2022"),
+    ]
+
+
+def test_counts_are_the_worst_over_seeds():
+    rows = [
+        score("drums", 0.5, seed) | counted
+        for seed, counted in enumerate(
+            [
+                {"num_queries": 10, "num_missing": 3, "low": 0.4, "high": 0.6},
+                {"num_queries": 12, "num_missing": 1, "low": 0.3, "high": 0.7},
+            ]
+        )
+    ]
+    (system,) = scored_systems(compared_table([("a", table(*rows))]))
+    assert system.counts[Asked("music_id", 3.0, "drums", "drums")] == pytest.approx((10, 3, 0.15))

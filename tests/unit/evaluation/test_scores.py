@@ -110,6 +110,7 @@ def test_music_id_scores_each_condition_and_the_whole():
         "num_queries": NUM_TRACKS * NUM_SEGMENTS,
         "num_correct": NUM_TRACKS * NUM_SEGMENTS,
         "num_ids": NUM_TRACKS,
+        "num_missing": None,
         "accuracy": 1.0,
         "low": 1.0,
         "high": 1.0,

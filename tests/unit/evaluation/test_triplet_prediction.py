@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from csn.conditions import SubspaceLayout
 from csn.errors import ProtocolError
 from csn.evaluation.triplet_prediction import (
-    HumanTriplet,
+    JudgedTriplet,
     TrackVectors,
     subset_scores,
     track_vectors,
@@ -22,7 +22,7 @@ def drawn(seed, num_tracks=12, num_triplets=30):
     ids = np.array([f"t{place}" for place in range(num_tracks)])
     tracks = TrackVectors(ids, rng.normal(size=(num_tracks, LAYOUT.embedding_dim)))
     chosen = [rng.choice(ids, 3, replace=False).tolist() for _ in range(num_triplets)]
-    return tracks, [HumanTriplet(*names) for names in chosen]
+    return tracks, [JudgedTriplet(*names) for names in chosen]
 
 
 @settings(max_examples=10, deadline=None)
@@ -39,28 +39,20 @@ def test_each_subset_scores_as_an_embedding_of_its_subspaces_alone(seed):
 def test_equal_vectors_tie_in_every_subset():
     tracks, _ = drawn(0)
     tracks.vectors[2] = tracks.vectors[1]
-    triplets = [HumanTriplet(f"t{place}", "t1", "t2") for place in range(3, 12)]
+    triplets = [JudgedTriplet(f"t{place}", "t1", "t2") for place in range(3, 12)]
     assert {one.score.num_correct for one in subset_scores(tracks, LAYOUT, triplets)} == {0}
 
 
 def test_swapped_answers_swap_the_share():
     tracks, triplets = drawn(1)
-    swapped = [HumanTriplet(one.anchor, one.farther, one.nearer) for one in triplets]
+    swapped = [JudgedTriplet(one.anchor, one.farther, one.nearer) for one in triplets]
     rates = [triplet_score(tracks, asked).interval.rate for asked in (triplets, swapped)]
     assert sum(rates) == pytest.approx(1)
 
 
-def test_answer_names_the_nearer_sample_in_either_order():
-    expected = HumanTriplet("x", nearer="b", farther="a")
-    assert HumanTriplet.of_answer("x", "a", "b", "b") == expected
-    assert HumanTriplet.of_answer("x", "b", "a", "b") == expected
-    with pytest.raises(ProtocolError, match="2 chosen, a or b expected"):
-        HumanTriplet.of_answer("x", "a", "b", "2")
-
-
 def test_a_triplet_of_two_tracks_is_refused():
     with pytest.raises(ProtocolError, match="three different tracks"):
-        HumanTriplet("a", "b", "a")
+        JudgedTriplet("a", "b", "a")
 
 
 def test_overlapping_segments_are_refused():
@@ -71,7 +63,7 @@ def test_overlapping_segments_are_refused():
 
 def test_too_few_tracks_with_audio_are_refused():
     tracks, _ = drawn(0)
-    triplets = [HumanTriplet("t1", "t2", "t3"), HumanTriplet("t1", "t2", "x")]
+    triplets = [JudgedTriplet("t1", "t2", "t3"), JudgedTriplet("t1", "t2", "x")]
     with pytest.raises(ProtocolError, match=r"1 of 2 triplets .* x \.\.\. have none"):
         triplet_score(tracks, triplets)
 
@@ -84,7 +76,7 @@ def test_vectors_of_another_size_are_refused():
 
 def test_only_vectors_that_are_asked_about_must_be_finite():
     tracks, _ = drawn(0)
-    triplets = [HumanTriplet("t1", "t2", "t3"), HumanTriplet("t3", "t2", "t1")]
+    triplets = [JudgedTriplet("t1", "t2", "t3"), JudgedTriplet("t3", "t2", "t1")]
     tracks.vectors[9] = np.nan
     assert triplet_score(tracks, triplets).num_triplets == 2
     tracks.vectors[2] = np.nan
@@ -95,4 +87,4 @@ def test_only_vectors_that_are_asked_about_must_be_finite():
 def test_two_vectors_of_one_track_are_refused():
     tracks = TrackVectors(np.array(["a", "b", "a"]), np.ones((3, 2)))
     with pytest.raises(ProtocolError, match="3 vectors of 2 tracks"):
-        triplet_score(tracks, [HumanTriplet("a", "b", "c")])
+        triplet_score(tracks, [JudgedTriplet("a", "b", "c")])

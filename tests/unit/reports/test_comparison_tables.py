@@ -3,7 +3,8 @@ import pyarrow as pa
 from csn.conditions import INSTRUMENTS, MIX
 from csn.evaluation.comparison import compared_table, scored_systems
 from csn.records import SCORE_SCHEMA
-from csn.reports.comparison_tables import PRINTED_NOTICE, compared_tables, compared_text
+from csn.reports.comparison_tables import PRINTED_NOTICE, compared_tables
+from csn.reports.text_tables import compared_text
 
 
 def score(protocol, condition, accuracy, seed, duration_s=3.0):

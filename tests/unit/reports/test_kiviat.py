@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from csn.conditions import CONCEPTS
 from csn.errors import ProtocolError
 from csn.reports.kiviat import STYLES, kiviat, kiviat_figure
-from csn.reports.published_r22 import CONCEPTS
 
 SIX = dict(zip(CONCEPTS, (0.75, 0.75, 0.69, 0.76, 0.58, 0.64), strict=True))
 FOUR = {name: SIX[name] for name in CONCEPTS[:4]}

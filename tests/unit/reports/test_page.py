@@ -205,3 +205,26 @@ def test_page_shows_criteria_and_presence_where_there_are_any(bare, score, table
     assert "31.0 / 21.0" in text
     assert "P1 gated 70.0" in text
     assert "Presence" not in words(render_page(bare))
+
+
+def test_page_of_concepts_with_nothing_to_show_says_so():
+    html = render_page(ReportData(config=recipes.ALL["demo_ribecky2022"]()))
+    # Two headlines; human triplets, triplets of concepts, training, clips, rejects, times.
+    assert html.count('class="empty"') == 2 + 6
+    assert "P1, music ID" not in words(html)
+    assert "Printed" not in words(html)
+
+
+def test_headlines_of_concepts_are_triplets(score, table):
+    rows = [
+        score("human_triplets", "csn", "all", 0.8, focus="human", num_missing=7),
+        score("human_triplets", "untrained", "all", 0.6, focus="human"),
+        score("concept_triplets", "csn", "genre", 0.9),
+        score("concept_triplets", "csn", "genre", 0.1, focus="key"),
+        score("concept_triplets", "csn", "key", 0.7),
+    ]
+    data = ReportData(config=recipes.ALL["demo_ribecky2022"](), scores=table(rows))
+    text = words(render_page(data))
+    assert "80.0 % untrained 60.0 % chance 50.0 % By the whole embedding, over 100 tri" in text
+    assert "; 7 more lack a track." in text
+    assert "80.0 % chance 50.0 % Mean over 2 of 6 concepts, each in its own subspace." in text

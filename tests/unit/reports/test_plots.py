@@ -3,18 +3,16 @@ import math
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
-from matplotlib.patches import Rectangle
 
 from csn.reports.plots import (
+    CONCEPT_COLOURS,
     CONDITION_COLOURS,
-    leak_matrix,
     loss_curves,
     track_mark,
     tsne_panels,
     validation_curves,
 )
 from csn.reports.projection import Points
-from csn.reports.score_tables import LeakMatrix
 
 
 def lines_of(ax):
@@ -62,6 +60,17 @@ def test_names_of_lines_that_end_together_are_pushed_apart(share):
     assert heights[-1] <= 100
 
 
+def test_concepts_have_lines_of_their_own_and_a_loss():
+    history = [
+        {"epoch": 1, "val/concept_triplets/key": 0.5, "val/concept_triplets/mean": 0.5},
+        {"epoch": 2, "val/concept_triplets/key": 0.75, "val/loss": 0.1},
+    ]
+    scores, loss = validation_curves(history).axes
+    assert lines_of(scores)[CONCEPT_COLOURS["key"]] == [[1, 50], [2, 75]]
+    assert {label.get_text() for label in scores.texts} == {"key", "mean"}
+    assert list(lines_of(loss).values()) == [[[2, 0.1]]]
+
+
 @pytest.mark.parametrize("draw", [loss_curves, validation_curves])
 @pytest.mark.parametrize(
     "history", [[], [{"epoch": 1, "seconds": 3.0}], [{"train/active": math.nan}]]
@@ -77,27 +86,6 @@ def test_one_epoch_is_a_point(draw):
     low, high = ax.get_xlim()
     assert low < 0 < high
     assert [line.get_marker() for line in ax.lines if line.get_linestyle() == "-"] == ["o"]
-
-
-def test_leak_matrix_frames_the_own_instrument_and_sets_the_best_bold():
-    accuracy = np.array([[0.8, 0.1, 0.2], [0.9, 0.5, math.nan], [math.nan] * 3])
-    names = ("drums", "bass", "piano")
-    (ax,) = leak_matrix(LeakMatrix(3.0, names, names, accuracy, 0.1)).axes
-    texts = {text.get_position(): text for text in ax.texts}
-    assert texts[0, 0].get_text() == "80.0"
-    assert texts[2, 0].get_text() == "20.0"
-    assert texts[2, 1].get_text() == "-"
-    bold = {position for position, text in texts.items() if text.get_weight() == "bold"}
-    assert bold == {(0, 0), (0, 1)}
-    frames = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
-    assert [(round(frame.get_x()), round(frame.get_y())) for frame in frames] == [
-        (0, 0),
-        (1, 1),
-        (2, 2),
-    ]
-    assert [to_hex(frame.get_edgecolor()) for frame in frames] == [
-        CONDITION_COLOURS[name] for name in names
-    ]
 
 
 def test_tsne_panels_colour_points_by_track_and_leave_out_empty_subspaces():

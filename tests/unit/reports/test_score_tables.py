@@ -1,5 +1,6 @@
 import math
 
+import numpy as np
 import pytest
 
 from csn.conditions import ALL
@@ -82,6 +83,20 @@ def test_leak_matrix_has_subspaces_as_rows_and_instruments_as_columns(score, tab
     assert math.isnan(leaks.accuracy[1, 0])
     assert leaks.accuracy[1, 1] == 0.6
     assert leaks.chance == pytest.approx(0.1)
+
+
+def test_concepts_have_the_whole_embedding_as_their_last_row(score, table):
+    rows = [
+        score("concept_triplets", "csn", "genre", 0.8),
+        score("concept_triplets", "csn", ALL, 0.7, focus="key"),
+        score("human_triplets", "csn", "genre", 0.9, focus="human"),
+    ]
+    (leaks,) = leak_matrices(table(rows), ("genre", "key"))
+    assert leaks.subspaces == ("genre", "key", ALL)
+    assert leaks.accuracy[0, 0] == 0.8
+    assert leaks.accuracy[2, 1] == 0.7
+    assert np.isfinite(leaks.accuracy).sum() == 2
+    assert score_tables(table(rows)) == ()
 
 
 def test_network_of_the_mix_is_a_column_beside_the_mean(score, table):

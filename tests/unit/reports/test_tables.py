@@ -1,5 +1,6 @@
-from csn.conditions import INSTRUMENTS
-from csn.conditions import ALL
+import made_up_triplets
+
+from csn.conditions import ALL, CONCEPTS, INSTRUMENTS
 from csn.reports.data import Stage
 from csn.reports.tables import score_text, stage_text
 
@@ -74,3 +75,12 @@ def test_scores_by_presence_follow_in_a_table_of_their_own(score, table):
     last = score_text(table(rows)).split("\n\n")[-1].splitlines()
     assert last[0].startswith("Presence, and neighbours gated by it, 3 s segments")
     assert [line.split()[0] for line in last[2:]] == ["presence", "P1", "P1"]
+
+
+def test_triplets_are_told_in_few_lines():
+    lines = score_text(made_up_triplets.scores(CONCEPTS)).splitlines()
+    assert max(map(len, lines)) < 110
+    # Best six; three systems alone; two networks, own and whole, and the spectrum.
+    assert len(lines) == (2 + 6) + 1 + (2 + 3) + 1 + (2 + 5)
+    assert lines[2].split()[0] == "csn:"
+    assert not any("[R22]:" in line or "Printed" in line for line in lines)
