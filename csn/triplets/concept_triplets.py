@@ -52,7 +52,7 @@ class Recordings:
 
     track_ids: tuple[str, ...]
     facts: Facts
-    starts: tuple[Int[np.ndarray, " starts"], ...]
+    starts: tuple[Int[np.ndarray, " _starts"], ...]
     """Of each track, the frames of the level grid at which a segment may start."""
 
 

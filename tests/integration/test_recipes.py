@@ -21,6 +21,7 @@ from csn.paths import Paths
 pytestmark = pytest.mark.slow
 
 SYSTEMS = [recipe.__name__ for recipe in recipes.SYSTEMS]
+OF_INSTRUMENTS = [name for name in SYSTEMS if not recipes.ALL[name]().network.of_concepts]
 WITH_TEACHERS = [
     "hashizume2024",
     "hashizume2024_aux_basic",
@@ -78,15 +79,18 @@ def test_system_goes_the_whole_way(name, trained):
     assert set(config.network.conditions) <= conditions
     assert (MIX in conditions) == config.network.individual
     protocols = set(scores["protocol"].to_pylist())
-    assert "music_id" in protocols
-    # A part alone is the same before every background.
-    assert ("pseudo_mix_id" in protocols) == (not config.network.individual)
+    if config.network.of_concepts:
+        assert protocols == {"human_triplets", "concept_triplets"}
+    else:
+        assert "music_id" in protocols
+        # A part alone is the same before every background.
+        assert ("pseudo_mix_id" in protocols) == (not config.network.individual)
     for row in storage.read_table(paths.experiment("metrics.parquet")).to_pylist():
         assert row[f"train/loss/{config.loss.kind}"] is not None
         assert all(value is None or math.isfinite(value) for value in row.values())
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", OF_INSTRUMENTS)
 def test_raw_subspaces_come_with_the_lengths_from_which_on_parts_sound(name, trained):
     paths = trained(name)
     uri = storage.join(paths.best_checkpoint, "presence.json")
@@ -107,7 +111,8 @@ def test_what_is_added_to_the_triplets_is_reported_by_itself(trained):
 def test_systems_share_teachers_and_pretraining(trained, folders):
     for name in WITH_TEACHERS:
         trained(name)
-    assert len(folders("teachers")) == 1
+    # Those of all tracks, and those of the ablations' few.
+    assert len(folders("teachers")) == 2
     # One on mixes and single parts, one on random subsets.
     assert len(folders("pretraining")) == 2
 
