@@ -257,11 +257,19 @@ class MixingConfig(Strict):
     """Mixes of an epoch."""
     tempo: Literal["group", "any"] = "group"
     """A batch draws on tracks of one tempo group, or of any."""
+    batch_windows: tuple[int, ...] = (0,)
+    """Batches take turns by these numbers: so many windows have all mixes of a batch between them,
+    so that a part is heard again at the same time before other backgrounds; 0: each mix has a
+    window of its own."""
     subsets: Literal["mix_and_parts", "random_subsets"] = "mix_and_parts"
     """What a pre-training mix holds: all parts of a track or one alone ([H24]), or any of them."""
 
     def __post_init__(self) -> None:
         check(self.num_mixes >= 2, f"mixing.num_mixes={self.num_mixes} must be 2 or more")
+        check(
+            bool(self.batch_windows) and min(self.batch_windows) >= 0,
+            f"mixing.batch_windows={self.batch_windows} must be one or more numbers from 0 on",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -83,6 +83,12 @@ class ExperimentConfig(Strict):
                 "two tracks two mixes each, and mixing.num_mixes="
                 f"{self.mixing.num_mixes}, the mixes of an epoch",
             )
+            most = max(self.mixing.batch_windows)
+            check(
+                4 * most <= self.training.batch_size,
+                f"mixing.batch_windows={self.mixing.batch_windows} leaves a window fewer than 4 "
+                f"mixes of the training.batch_size={self.training.batch_size}; lower it",
+            )
         check(
             self.num_rows >= self.training.batch_size,
             f"training.batch_size={self.training.batch_size} is larger than the "

@@ -59,6 +59,9 @@ class NetworkConfig(Strict):
     """Channels of the encoder's blocks (the strided one's: 16 32 64 128 256 640) [LAB]. Of
     ``inception``: its first convolution, two blocks of each branch, and the blocks after these,
     which come in fours ([R22] has six blocks; 64 64 128 128 256 256 512)."""
+    time_layers: int | None = None
+    """``strided``: layers that halve the steps in time; those after them halve bands alone. None:
+    all do [LAB]."""
     pooling: Literal["mean", "mean_std"] = "mean"
     """Over time: the papers' mean, or mean and standard deviation together. ``inception`` has a
     dense layer of all steps in its place, and takes only ``mean`` here."""
@@ -75,6 +78,12 @@ class NetworkConfig(Strict):
         check(
             len(self.channels) >= 2 and min(self.channels) > 0,
             f"network.channels={self.channels} must be two or more positive numbers",
+        )
+        check(
+            self.time_layers is None
+            or (self.encoder == "strided" and 0 <= self.time_layers <= len(self.channels)),
+            f"network.time_layers={self.time_layers} is for network.encoder=strided, and at most "
+            f"its {len(self.channels)} layers; set it to none",
         )
         if self.encoder == "inception":
             check(

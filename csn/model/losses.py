@@ -17,7 +17,8 @@ Choices
 -------
 A batch's loss is the mean over all its triplets, satisfied ones (whose loss is 0) counted, as
 [LAB] has it; libraries differ here. In the contrastive loss two mixes that have a part from one
-track, from windows too near each other, are no pair at all, neither alike nor different. It sees
+track, from windows that overlap or are too near each other, are no pair at all, neither alike nor
+different; from the very same window they are alike, whatever sounds with it. It sees
 directions alone: scores by Euclidean distance want `NetworkConfig.unit_subspaces`. Mixes without
 a target (nothing sounds) are left out of the target loss.
 """
@@ -191,7 +192,8 @@ def contrastive_loss(
     temperature : float > 0
         Similarities are divided by it.
     min_gap_s : float
-        Windows of one track whose starts are nearer than this are no pair.
+        Windows of one track whose starts are nearer than this are no pair, unless they are the
+        very same: then all that differs is what sounds with them.
 
     Returns
     -------
@@ -203,10 +205,11 @@ def contrastive_loss(
     track, start_s = tracks.T, starts_s.T
     sounds = track >= 0
     alike = track[:, :, None] == track[:, None, :]
-    # A mix is no pair with itself by the same rule: its windows are no gap apart.
-    near = (start_s[:, :, None] - start_s[:, None, :]).abs() < min_gap_s
+    apart_s = (start_s[:, :, None] - start_s[:, None, :]).abs()
+    near = (apart_s > 0) & (apart_s < min_gap_s)
+    itself = torch.eye(len(subspaces), dtype=torch.bool, device=subspaces.device)
     both_sound = sounds[:, :, None] & sounds[:, None, :]
-    pairs = both_sound & ~(alike & near)
+    pairs = both_sound & ~(alike & near) & ~itself
     positives = pairs & alike
     similarity = similarity.masked_fill(~pairs, -torch.inf)
     anchors = positives.any(dim=-1)

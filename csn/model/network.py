@@ -108,8 +108,10 @@ def _encoder_and_head(
     if network.encoder == "inception":
         encoder = InceptionEncoder(network.channels, bands)
         return encoder, DenseHead(encoder.num_features, embedding_dim)
-    encoders = {"unet": UnetEncoder, "strided": StridedEncoder}
-    encoder = encoders[network.encoder](network.channels)
+    if network.encoder == "strided":
+        encoder = StridedEncoder(network.channels, network.time_layers)
+    else:
+        encoder = UnetEncoder(network.channels)
     return encoder, PoolingHead(encoder.num_features(bands[0]), embedding_dim, network.pooling)
 
 

@@ -3,7 +3,8 @@
 Conventions
 -----------
 Takes spectrograms ``[batch, mels, frames]``, gives maps ``[batch, channels, bands, steps]``. Each
-layer halves bands and steps, rounding up, so that any length of audio passes.
+layer halves the bands, and the first ones the steps too, rounding up, so that any length of audio
+passes.
 
 Source
 ------
@@ -11,7 +12,8 @@ Source
 
 Choices
 -------
-Convolutions carry no bias: the batch normalisation behind each one has its own.
+Convolutions carry no bias: the batch normalisation behind each one has its own. Layers that keep
+the steps have 3x3 kernels: the maps they see are small, and cost as much as those before.
 """
 
 from itertools import pairwise
@@ -27,6 +29,8 @@ class StridedEncoder(nn.Module):
     ----------
     channels : tuple of int
         Channels of each layer.
+    time_layers : int, optional
+        Layers that halve the steps; none: all. What is pooled over time keeps more steps.
 
     Examples
     --------
@@ -34,11 +38,15 @@ class StridedEncoder(nn.Module):
     3200
     """
 
-    def __init__(self, channels: tuple[int, ...]) -> None:
+    def __init__(self, channels: tuple[int, ...], time_layers: int | None = None) -> None:
         super().__init__()
         self.channels = channels
+        halving = len(channels) if time_layers is None else time_layers
         self.layers = nn.Sequential(
-            *[_layer(num_in, num_out) for num_in, num_out in pairwise((1, *channels))]
+            *[
+                _layer(num_in, num_out, halves_steps=place < halving)
+                for place, (num_in, num_out) in enumerate(pairwise((1, *channels)))
+            ]
         )
 
     def num_features(self, num_mels: int) -> int:
@@ -52,9 +60,10 @@ class StridedEncoder(nn.Module):
         return self.layers(mel.unsqueeze(1))
 
 
-def _layer(num_in: int, num_out: int) -> nn.Sequential:
+def _layer(num_in: int, num_out: int, *, halves_steps: bool) -> nn.Sequential:
+    size, stride = (5, (2, 2)) if halves_steps else (3, (2, 1))
     return nn.Sequential(
-        nn.Conv2d(num_in, num_out, 5, stride=2, padding=2, bias=False),
+        nn.Conv2d(num_in, num_out, size, stride=stride, padding=size // 2, bias=False),
         nn.BatchNorm2d(num_out),
         nn.LeakyReLU(0.2, inplace=True),
     )

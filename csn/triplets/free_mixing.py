@@ -15,7 +15,10 @@ Choices
 -------
 A batch draws on as many tracks of one tempo group as leave every track's part at least two mixes.
 All parts of a mix come from one window, so that they stay in time; where not all of its tracks
-sound together, from a window in which the most do, and the others are left out.
+sound together, from a window in which the most do, and the others are left out. Where the mixes of
+a batch share windows, a part is heard before many backgrounds at the very same time: its subspace
+learns to leave these out, which is what P2 asks; mixes with windows of their own teach that it is
+the same part at another time, which is what P1 asks.
 """
 
 import zlib
@@ -55,30 +58,30 @@ def plan_mixes(
     rows = []
     for batch_id in batch_ids:
         rng = np.random.default_rng([seed, zlib.crc32(b"mixes"), plan_index, batch_id])
-        group, track_ids = _draw_tracks(rng, found, batch_size, config)
-        parts = _deal_parts(rng, found, track_ids, batch_size)
-        for place, tracks in enumerate(zip(*parts, strict=True)):
-            mix = _draw_mix(rng, found, tracks, audio.level_hop_s)
-            for _ in range(MAX_DRAWS):
-                if mix is not None:
-                    break
-                other = [part[rng.integers(batch_size)] for part in parts]
-                mix = _draw_mix(rng, found, other, audio.level_hop_s)
-            if mix is None:
-                raise CorpusError(
-                    f"tempo group {group}: in {MAX_DRAWS} draws no {MIN_SOUNDING} parts of its "
-                    f"{len(track_ids)} tracks sound together; expected tracks that overlap in "
-                    "time; raise --triplets.max_segments_per_track, or add tracks"
-                )
-            rows.append(
-                {
-                    "mix_id": batch_id * batch_size + place,
-                    "plan_index": plan_index,
-                    "tempo_group": group,
-                    "tracks": mix.tracks,
-                    "starts_s": mix.starts_s,
-                }
+        num_windows = config.batch_windows[batch_id % len(config.batch_windows)]
+        at_once = batch_size // max(num_windows, 1)
+        group, track_ids = _draw_tracks(rng, found, at_once, config)
+        if num_windows:
+            sizes = [len(of) for of in np.array_split(np.arange(batch_size), num_windows)]
+            mixes = _in_windows(rng, found, track_ids, sizes, audio.level_hop_s)
+        else:
+            mixes = _each_in_its_own(rng, found, track_ids, batch_size, audio.level_hop_s)
+        if mixes is None:
+            raise CorpusError(
+                f"tempo group {group}: in {MAX_DRAWS} draws no {MIN_SOUNDING} parts of its "
+                f"{len(track_ids)} tracks sound together; expected tracks that overlap in "
+                "time; raise --triplets.max_segments_per_track, or add tracks"
             )
+        rows += [
+            {
+                "mix_id": batch_id * batch_size + place,
+                "plan_index": plan_index,
+                "tempo_group": group,
+                "tracks": mix.tracks,
+                "starts_s": mix.starts_s,
+            }
+            for place, mix in enumerate(mixes)
+        ]
     return pa.Table.from_pylist(rows, schema=MIX_SCHEMA)
 
 
@@ -97,6 +100,62 @@ def _draw_tracks(
     return name, [offered[i] for i in rng.choice(len(offered), count, replace=False)]
 
 
+def _in_windows(
+    rng: np.random.Generator,
+    found: Candidates,
+    track_ids: Sequence[str],
+    sizes: Sequence[int],
+    hop_s: float,
+) -> list[Mix] | None:
+    """Mix parts in as many windows as there are `sizes`; none: too few ever sound together.
+
+    A window's mixes take each part from all tracks in which it sounds then, all about as often.
+    """
+    longest = max(found.sounding[track].shape[1] for track in track_ids)
+    heard = np.zeros((len(track_ids), len(INSTRUMENTS), longest), bool)
+    for place, track in enumerate(track_ids):
+        parts = found.sounding[track]
+        heard[place, :, : parts.shape[1]] = parts
+    # Where at least half of the time fewer sound, few tracks would be told apart.
+    num_heard = heard.sum(axis=(0, 1))
+    many = heard.any(axis=0).sum(axis=0) >= MIN_SOUNDING
+    frames = np.flatnonzero(many & (num_heard >= np.median(num_heard[many]))) if many.any() else []
+    if not len(frames):
+        return None
+    mixes = []
+    for size in sizes:
+        frame = int(rng.choice(frames))
+        having = [
+            [t for t, h in zip(track_ids, of, strict=True) if h] for of in heard[..., frame].T
+        ]
+        dealt = [_dealt(rng, tracks, size) for tracks in having]
+        mixes += [Mix(t, (frame * hop_s,) * len(t)) for t in zip(*dealt, strict=True)]
+    return mixes
+
+
+def _each_in_its_own(
+    rng: np.random.Generator,
+    found: Candidates,
+    track_ids: Sequence[str],
+    batch_size: int,
+    hop_s: float,
+) -> list[Mix] | None:
+    """Mix parts in a window for each mix; none: too few of the tracks' ever sound together."""
+    parts = _deal_parts(rng, found, track_ids, batch_size)
+    mixes = []
+    for tracks in zip(*parts, strict=True):
+        mix = _draw_mix(rng, found, tracks, hop_s)
+        for _ in range(MAX_DRAWS):
+            if mix is not None:
+                break
+            other = [part[rng.integers(batch_size)] for part in parts]
+            mix = _draw_mix(rng, found, other, hop_s)
+        if mix is None:
+            return None
+        mixes.append(mix)
+    return mixes
+
+
 def _deal_parts(
     rng: np.random.Generator, found: Candidates, track_ids: Sequence[str], batch_size: int
 ) -> list[list[str]]:
@@ -104,13 +163,17 @@ def _deal_parts(
     dealt = []
     for place in range(len(INSTRUMENTS)):
         having = [track for track in track_ids if found.sounding[track][place].any()]
-        if not having:
-            dealt.append([ABSENT] * batch_size)
-            continue
-        rounds = -(-batch_size // len(having))
-        order = np.concatenate([rng.permutation(len(having)) for _ in range(rounds)])
-        dealt.append([having[i] for i in order[:batch_size]])
+        dealt.append(_dealt(rng, having, batch_size))
     return dealt
+
+
+def _dealt(rng: np.random.Generator, tracks: Sequence[str], num: int) -> list[str]:
+    """`num` of `tracks`, all about as often, in any order; silence where there is none."""
+    if not tracks:
+        return [ABSENT] * num
+    rounds = -(-num // len(tracks))
+    order = np.concatenate([rng.permutation(len(tracks)) for _ in range(rounds)])
+    return [tracks[i] for i in order[:num]]
 
 
 def _draw_mix(

@@ -104,8 +104,9 @@ def test_h24_table_2():
         [85.5, 37.1, 31.3, 44.7, 74.7],
     ]
     # The paper prints this mean.
-    assert printed_number(rows[-1].mean) == "54.7"
+    assert printed_number(rows[-1].mean, 1) == rows[-1].mean_text == "54.7"
 
 
-def test_printed_numbers_are_rounded_as_on_paper():
-    assert [printed_number(n) for n in (79.35, 82.89, None)] == ["79.4", "82.9", "\N{EN DASH}"]
+def test_printed_numbers_keep_the_digits_of_the_paper():
+    assert [printed_number(n, 2) for n in (93.24, 67.4, None)] == ["93.24", "67.40", "\N{EN DASH}"]
+    assert printed_number(79.35, 1) == "79.4"  # rounded as on paper

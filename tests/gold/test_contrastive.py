@@ -63,6 +63,13 @@ def test_silent_parts_take_no_part():
     assert nothing.loss.item() == 0
 
 
+def test_the_very_same_window_is_alike_whatever_sounds_with_it():
+    vectors, tracks = [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]], [0, 0, 1]
+    same = loss_of(vectors, tracks, starts_s=[2.0, 2.0, 2.0], min_gap_s=6.0)
+    apart = loss_of(vectors, tracks, starts_s=[2.0, 9.0, 2.0], min_gap_s=6.0)
+    assert same.loss.item() == apart.loss.item() > 0
+
+
 def test_active_counts_anchors_with_a_wrong_neighbour():
     # a's nearest is n (cosine 0.8 against 0); p's is n too (0.6 against 0). n has no positive.
     assert loss_of([[1.0, 0.0], [0.0, 1.0], [0.8, 0.6]], [0, 0, 1]).active.item() == 1

@@ -42,3 +42,11 @@ def test_maps_are_those_of_the_same_operations_in_plain_order():
         maps = functional.batch_norm(maps, None, None, training=True)
         maps = functional.leaky_relu(maps, 0.2)
     torch.testing.assert_close(encoder(mel), maps)
+
+
+def test_later_layers_keep_the_steps_where_asked():
+    encoder = StridedEncoder((4, 8, 8, 8), time_layers=2)
+    maps = encoder(torch.zeros(1, 64, 90))
+    assert maps.shape == (1, 8, 4, 23)
+    assert [layer[0].kernel_size for layer in encoder.layers] == [(5, 5), (5, 5), (3, 3), (3, 3)]
+    assert encoder.num_features(num_mels=64) == 8 * 4

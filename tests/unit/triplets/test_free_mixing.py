@@ -115,3 +115,51 @@ def test_tracks_that_never_sound_together_are_refused():
     found = candidates(made.table(*rows), AUDIO, TripletConfig(hop_s=0.5))
     with pytest.raises(CorpusError, match=r"100 bpm: .*sound together"):
         planned([0], found=found)
+
+
+def test_mixes_of_a_batch_share_as_many_windows_as_their_turn_has():
+    config = MixingConfig(batch_windows=(2, 0, 4))
+    rows = planned(range(6), config=config).to_pylist()
+    for batch in range(6):
+        starts = [
+            row["starts_s"][0] for row in rows[batch * BATCH_SIZE : (batch + 1) * BATCH_SIZE]
+        ]
+        counts = Counter(starts)
+        num = (2, 0, 4)[batch % 3]
+        if num:
+            assert set(counts.values()) <= {k * BATCH_SIZE // num for k in range(1, num + 1)}
+            assert len(counts) <= num
+        else:
+            assert len(counts) > 4
+    alone = [row for b in range(6) for row in planned([b], config=config).to_pylist()]
+    assert rows == alone
+
+
+def test_every_part_that_shares_a_window_sounds_in_it_before_several_backgrounds():
+    for row in planned(range(8), config=MixingConfig(batch_windows=(2,))).to_pylist():
+        frame = round(row["starts_s"][0] / AUDIO.level_hop_s)
+        heard = [place for place, track in enumerate(row["tracks"]) if track != ABSENT]
+        assert len(heard) >= MIN_SOUNDING
+        for place in heard:
+            assert FOUND.sounding[row["tracks"][place]][place][frame]
+    always = corpus(rest_share=0.0)
+    rows = planned([0], found=always, config=MixingConfig(batch_windows=(2,))).to_pylist()
+    for place in range(len(INSTRUMENTS)):
+        for half in (rows[: BATCH_SIZE // 2], rows[BATCH_SIZE // 2 :]):
+            times = Counter(row["tracks"][place] for row in half)
+            assert min(times.values()) >= 2
+
+
+def test_tracks_of_other_lengths_share_windows():
+    short, long = made_of(40), made_of(160)
+    found = candidates(made.table(*short, *long), AUDIO, TripletConfig(hop_s=0.5))
+    rows = planned(range(12), found=found, config=MixingConfig(batch_windows=(2,))).to_pylist()
+    assert max(row["starts_s"][0] for row in rows) > 10  # beyond the short ones
+
+
+def made_of(num_frames):
+    """Four tracks of one length in which all sounds, all of one tempo."""
+    return [
+        made.track(f"T{num_frames}-{number}", dict.fromkeys(INSTRUMENTS, [True] * num_frames))
+        for number in range(4)
+    ]
