@@ -99,7 +99,13 @@ def demo_sized(config: ExperimentConfig) -> ExperimentConfig:
     return replace(
         config,
         name=f"demo_{config.name}",
-        corpus=CorpusConfig(name="generated-msd", layout="msd"),
+        corpus=CorpusConfig(
+            name="generated-msd",
+            layout="msd",
+            generated_msd=GeneratedMsdConfig(
+                num_train_tracks=500, num_validation_tracks=40, clip_s=20.0
+            ),
+        ),
         triplets=replace(config.triplets, num_triplets=DEMO_TRIPLETS, num_plans=DEMO_EPOCHS),
         # Windows long enough to tell low notes apart, hops long enough for a CPU.
         frontend=replace(config.frontend, window=2_048, hop=1_024),

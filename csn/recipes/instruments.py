@@ -28,6 +28,8 @@ from csn.config import (
 DEMO_EPOCHS = 60
 """Passes over `DEMO_MIXES`, all stages of a recipe together."""
 DEMO_MIXES = 3_072
+DEMO_TRACKS = 144
+"""In the train split: composing one takes a third of a second."""
 FEW_TRACKS = 200
 """What [H24]'s ablations learn from, instead of 1,200."""
 
@@ -110,11 +112,11 @@ def free_mixing() -> ExperimentConfig:
     return replace(
         base,
         name="free_mixing",
-        mixing=MixingConfig(num_mixes=61_440),
+        mixing=MixingConfig(num_mixes=61_440, batch_windows=(4, 8)),
         triplets=replace(base.triplets, num_plans=20),
         network=replace(base.network, subspace_dim=32, unit_subspaces=True, pooling="mean_std"),
         loss=LossConfig(kind="contrastive"),
-        optimizer=OptimizerConfig(learning_rate=1e-3, decay_fraction=0.3),
+        optimizer=OptimizerConfig(kind="muon", learning_rate=1e-3, decay_fraction=0.3),
         training=replace(base.training, batch_size=192, num_epochs=100),
     )
 
@@ -133,8 +135,12 @@ def demo_sized(config: ExperimentConfig) -> ExperimentConfig:
     return replace(
         config,
         name=f"demo_{config.name}",
-        # A third of the composed tracks: no fewer make tempo groups.
-        corpus=CorpusConfig(name="generated-demo", num_train_tracks=24 if few else None),
+        # A sixth of the composed tracks are the few, as 200 are of 1,200.
+        corpus=CorpusConfig(
+            name="generated-demo",
+            generated=GeneratedConfig(num_train_tracks=DEMO_TRACKS),
+            num_train_tracks=DEMO_TRACKS // 6 if few else None,
+        ),
         audio=replace(config.audio, sample_rate_hz=16_000),
         triplets=TripletConfig(
             num_triplets=triplets,
@@ -143,12 +149,13 @@ def demo_sized(config: ExperimentConfig) -> ExperimentConfig:
             hop_s=0.25,
             max_segments_per_track=None,
         ),
-        mixing=MixingConfig(num_mixes=DEMO_MIXES),
+        mixing=MixingConfig(num_mixes=DEMO_MIXES, batch_windows=(1, 2)),
         frontend=FrontendConfig(window=1024, hop=512, num_mels=128, standardise=True),
         network=replace(
             config.network,
             encoder="strided",
             channels=(8, 16, 32, 64, 128),
+            time_layers=3,
             pooling="mean_std",
             subspace_dim=32,
         ),
@@ -162,10 +169,10 @@ def demo_sized(config: ExperimentConfig) -> ExperimentConfig:
             pretraining_mixes=DEMO_MIXES,
             learning_rate=2e-3,
         ),
-        optimizer=OptimizerConfig(learning_rate=2e-3, decay_fraction=0.3),
+        optimizer=replace(config.optimizer, learning_rate=2e-3, decay_fraction=0.3),
         training=TrainingConfig(
             num_epochs=epochs,
-            batch_size=96 if is_contrastive else 64,
+            batch_size=48 if is_contrastive else 64,
             patience=None,
             validate_every=6,
         ),
