@@ -11,14 +11,23 @@ from csn import storage
 from csn.conditions import MIX
 from csn.config import ExperimentConfig
 from csn.distributed.compatibility import check_hears, check_layout
+from csn.evaluation.neighbours import Metric
 from csn.model import checkpoint
 from csn.model.librosa_features import LibrosaFeatures
 from csn.model.network import IndividualNetworks, build_mean_mel, build_network
 from csn.paths import Paths
 from csn.records import OURS
 
+BASELINES = ("untrained", "mean_mel", "librosa_features")
+"""All that `EvaluationConfig.baselines` can name."""
 WITHOUT_SUBSPACES = ("mean_mel", "librosa_features")
 """Baselines of which every condition reads the whole vector."""
+
+
+def metric_of(config: ExperimentConfig, system: str = OURS) -> Metric:
+    """How neighbours of `system` are ranked: of a network as it learns, else by Euclid."""
+    learns_by_cosine = config.loss.distance == "cosine" and system not in WITHOUT_SUBSPACES
+    return "cosine" if learns_by_cosine else "euclidean"
 
 
 def system_digests(config: ExperimentConfig, paths: Paths) -> dict[str, str]:
@@ -26,6 +35,11 @@ def system_digests(config: ExperimentConfig, paths: Paths) -> dict[str, str]:
     loaded = checkpoint.load(paths.best_checkpoint)
     check_hears(paths.best_checkpoint, loaded.config, config)
     check_layout(paths.best_checkpoint, loaded.config, config)
+    return {OURS: loaded.digest} | baseline_digests(config)
+
+
+def baseline_digests(config: ExperimentConfig) -> dict[str, str]:
+    """Digest of each baseline that `config` asks for; they need no trained network."""
     heard = [asdict(config.frontend), config.audio.sample_rate_hz]
     digests = {
         "untrained": storage.digest(["untrained", heard, asdict(config.network), config.seed]),
@@ -34,7 +48,7 @@ def system_digests(config: ExperimentConfig, paths: Paths) -> dict[str, str]:
             ["librosa_features", version("librosa"), config.audio.sample_rate_hz]
         ),
     }
-    return {OURS: loaded.digest} | {name: digests[name] for name in config.evaluation.baselines}
+    return {name: digests[name] for name in config.evaluation.baselines}
 
 
 def build_system(system: str, config: ExperimentConfig, paths: Paths) -> nn.Module:

@@ -7,6 +7,7 @@ Mixes are rendered once, by tasks, and lie in the object store; at most
 focus tracks than P2 asks for are accepted here (at least two), since only epochs are compared.
 Concepts are asked as [R22] 4 asks people: by the distances of tracks, each the mean of its
 segments. Their loss is that of the same triplets, so that it can be compared between epochs.
+P1 and P2 rank neighbours by the distance that is learnt, as the evaluation does.
 """
 
 import logging
@@ -25,9 +26,11 @@ from csn.conditions import MIX
 from csn.config import ExperimentConfig
 from csn.distributed.bank import Bank, load_bank, mixes_of
 from csn.distributed.cluster import RENDER_CPUS
+from csn.distributed.systems import metric_of
 from csn.errors import CorpusError, ProtocolError
 from csn.evaluation import music_id, presence, pseudo_mix_id
 from csn.evaluation.criteria import centroids
+from csn.evaluation.neighbours import compared
 from csn.model.losses import masked_distance, masked_triplet_loss
 from csn.model.network import Network
 from csn.paths import Paths
@@ -177,7 +180,7 @@ class Validation:
         found, losses = {}, []
         for concept, threes in self._chosen.threes.items():
             means = torch.from_numpy(centroids(embeddings[concept], ids)[1]).float()
-            one, near, far = means[torch.from_numpy(threes)].unbind(1)
+            one, near, far = means[torch.tensor(threes)].unbind(1)  # a copy: these are Ray's
             every = torch.ones_like(one)
             right = masked_distance(one, near, every) < masked_distance(one, far, every)
             found[f"val/concept_triplets/{concept}"] = right.float().mean().item()
@@ -222,28 +225,28 @@ class Validation:
     ) -> float | None:
         assert self._chosen is not None
         sounds = np.array(self._chosen.mixes[f"sounds_{condition}"].to_pylist())
-        k = self._config.evaluation.k
         try:
-            return self._accuracy(protocol, condition, vectors, sounds, columns, k)
+            return self._accuracy(protocol, condition, vectors, sounds, columns)
         except ProtocolError as error:
             if (protocol, condition) not in self._warned:  # it will be so after every epoch
                 self._warned.add((protocol, condition))
                 log.warning("no validation %s of %s: %s", protocol, condition, error)
             return None
 
-    @staticmethod
     def _accuracy(
+        self,
         protocol: str,
         condition: str,
         vectors: np.ndarray,
         sounds: np.ndarray,
         columns: dict[str, np.ndarray],
-        k: int,
     ) -> float:
+        k, metric = self._config.evaluation.k, metric_of(self._config)
         if protocol == "music_id":
             rows = (columns["source"] == "mix") & sounds
             labels = columns["track_id"][rows]
-            return float(music_id.accuracy(vectors[rows], labels, k=k).mean())
+            return float(music_id.accuracy(compared(vectors[rows], metric), labels, k=k).mean())
         rows = (columns["source"] == "pseudo_mix") & (columns["focus"] == condition)
         focus, backing = columns["track_id"][rows], columns["backing_track_id"][rows]
-        return float(pseudo_mix_id.accuracy(vectors[rows], focus, backing, k=k).mean())
+        asked = compared(vectors[rows], metric)
+        return float(pseudo_mix_id.accuracy(asked, focus, backing, k=k).mean())

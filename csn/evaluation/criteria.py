@@ -26,13 +26,13 @@ rule); in `reciprocal_ranks` the one whose id sorts first comes first, as in
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from csn.errors import ProtocolError
-from csn.evaluation.neighbours import unit_length
+from csn.evaluation.neighbours import Metric, unit_length
 
 
 class Distances(NamedTuple):
@@ -69,7 +69,7 @@ def centroids(
 def centroid_distances(
     vectors: Float[np.ndarray, "segments dim"],
     labels: Shaped[np.ndarray, " segments"],
-    metric: Literal["cosine", "euclidean"] = "cosine",
+    metric: Metric = "cosine",
 ) -> Distances:
     """Distances between the tracks' centroids, the means over their segments ([H22] 4.2).
 

@@ -24,7 +24,7 @@ tracks of its own. An experiment compares the distances of its one run, which `s
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +40,7 @@ from csn.evaluation.criteria import (
     reciprocal_ranks,
     spearman,
 )
+from csn.evaluation.neighbours import Metric
 from csn.evaluation.questions import Scores
 from csn.evaluation.stored_segments import read_joined
 from csn.records import CRITERIA_SCHEMA
@@ -57,7 +58,7 @@ def criteria_distances(
     tables: Mapping[str, pa.Table],
     *,
     duration_s: float,
-    metric: Literal["cosine", "euclidean"],
+    metric: Metric,
 ) -> tuple[dict[str, Distances], list[str]]:
     """Distances between centroids of the source ``mix``, and a line for each criterion without.
 

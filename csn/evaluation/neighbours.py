@@ -2,8 +2,8 @@
 
 Conventions
 -----------
-A vector a row, raw: nothing here makes it unit length. Distances are Euclidean and are compared as
-squared distances in float64. Labels and groups are one a row.
+A vector a row, raw: only `compared` and `unit_length` make it unit length. Distances are Euclidean
+and are compared as squared distances in float64. Labels and groups are one a row.
 
 Source
 ------
@@ -17,10 +17,15 @@ Votes: a tie goes to the smallest label, wherever its voters stand. That is the 
 scikit-learn's ``KNeighborsClassifier``, which the papers' silence makes the likeliest.
 """
 
+from typing import Literal
+
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from csn.errors import ProtocolError
+
+Metric = Literal["cosine", "euclidean"]
+"""How neighbours are ranked: as the network learnt to tell them apart."""
 
 _NUMBERS_AT_ONCE = 2**18
 """Distances, or coordinates, worked on at a time: what a core's cache holds. Changes no result."""
@@ -114,6 +119,19 @@ def recovered(
         )
     found = nearest(vectors, vectors, k, excluded=(groups, groups))
     return vote(codes[found]) == codes
+
+
+def compared(
+    vectors: Float[np.ndarray, "rows dim"], metric: Metric
+) -> Float[np.ndarray, "rows dim"]:
+    """Vectors whose Euclidean neighbours are those of `vectors` by `metric`.
+
+    Raises
+    ------
+    ProtocolError
+        By cosine: if a vector is zero.
+    """
+    return unit_length(vectors) if metric == "cosine" else vectors
 
 
 def unit_length(vectors: Float[np.ndarray, "rows dim"]) -> Float[np.ndarray, "rows dim"]:

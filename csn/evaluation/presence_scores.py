@@ -20,12 +20,15 @@ Choices
 A gated score asks the very queries of the ungated one. A query whose own norm says that the part
 does not sound counts as wrong, so that silence cannot be had for free. Neighbours are all segments
 that are heard, whether their part sounds or not: P1 is told by the stems which of them sound, a
-search has nothing but the norm. Where fewer than `k` are heard, all of those vote; where none is,
+search has nothing but the norm. Norms are those of raw vectors, also where the neighbours are
+ranked by cosine. Where fewer than `k` are heard, all of those vote; where none is,
 the answer is wrong: a network that hears too little must not get rid of its questions.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -35,9 +38,9 @@ from jaxtyping import Bool, Float, Int, Shaped
 from csn.config import EvaluationConfig
 from csn.evaluation import music_id
 from csn.evaluation.intervals import bootstrap_balanced
-from csn.evaluation.neighbours import nearest, vote
+from csn.evaluation.neighbours import Metric, compared, nearest, vote
 from csn.evaluation.presence import presence_accuracy
-from csn.evaluation.questions import Question, Scores, gathered
+from csn.evaluation.questions import Lacking, Question, Scores, check_asked, gathered
 from csn.evaluation.stored_segments import Segments, read_segments
 
 CHANCE = 0.5
@@ -86,16 +89,23 @@ def gated_scores(
     system: str,
     config: EvaluationConfig,
     seed: int,
+    metric: Metric = "euclidean",
+    lacking: Lacking = MappingProxyType({}),
 ) -> Scores:
     """P1 or P2 (`protocol` without ``_gated``) of each condition in its own subspace, gated.
+
+    Parameters
+    ----------
+    lacking : mapping
+        Why a focus was embedded in no mix of a duration; it is said in place of a score of P2.
 
     Raises
     ------
     ProtocolError
         If no condition can be scored at any duration.
     """
-    ask = {"music_id": _music_id, "pseudo_mix_id": _pseudo_mix_id}[protocol]
-    answer = partial(ask, tables, thresholds, config, seed)
+    asks = {"music_id": _music_id, "pseudo_mix_id": partial(_pseudo_mix_id, lacking)}
+    answer = partial(asks[protocol], _Gate(tables, thresholds, config, seed, metric))
     return gathered(_questions(f"{protocol}_gated", system, thresholds, config), answer)
 
 
@@ -105,6 +115,7 @@ def gated_recovered(
     groups: Int[np.ndarray, " segments"],
     heard: Bool[np.ndarray, " segments"],
     k: int,
+    metric: Metric = "euclidean",
 ) -> Bool[np.ndarray, " segments"]:
     """Whether the k nearest heard vectors outside a vector's group vote for its label.
 
@@ -113,51 +124,55 @@ def gated_recovered(
     """
     correct = np.zeros(len(labels), dtype=bool)
     rows = np.flatnonzero(heard)
+    directed = compared(vectors[rows], metric)
     _, codes = np.unique(labels[rows], return_inverse=True)
     _, own, sizes = np.unique(groups[rows], return_inverse=True, return_counts=True)
     voters = np.minimum(k, len(rows) - sizes[own])
     for num_voters in np.unique(voters[voters > 0]):
         asking = voters == num_voters
-        found = nearest(
-            vectors[rows[asking]], vectors[rows], int(num_voters), excluded=(own[asking], own)
-        )
+        found = nearest(directed[asking], directed, int(num_voters), excluded=(own[asking], own))
         correct[rows[asking]] = vote(codes[found]) == codes[asking]
     return correct
 
 
-def _music_id(
-    tables: Mapping[str, pa.Table],
-    thresholds: Mapping[str, float],
-    config: EvaluationConfig,
-    seed: int,
-    question: Question,
-) -> dict[str, Any]:
-    found = read_segments(tables, question.condition, "mix", "", question.duration_s)
-    asked = music_id.taking_part(found.focus_ids, found.sounds, config.min_sounding_share)
-    correct = gated_recovered(
-        found.vectors,
-        found.focus_ids,
-        np.arange(len(asked)),
-        _heard(found, thresholds[question.condition]),
-        config.k,
-    )
-    return question.answered(correct[asked], found.focus_ids[asked], config, seed)
+@dataclass(frozen=True, slots=True)
+class _Gate:
+    """What all gated questions of one system are answered from."""
+
+    tables: Mapping[str, pa.Table]
+    thresholds: Mapping[str, float]
+    config: EvaluationConfig
+    seed: int
+    metric: Metric
+
+    def answered(
+        self,
+        question: Question,
+        found: Segments,
+        groups: Int[np.ndarray, " segments"],
+        asked: Bool[np.ndarray, " segments"],
+    ) -> dict[str, Any]:
+        """Ask all of `found`, outside their `groups`, and score those of `asked`."""
+        heard = _heard(found, self.thresholds[question.condition])
+        correct = gated_recovered(
+            found.vectors, found.focus_ids, groups, heard, self.config.k, self.metric
+        )
+        return question.answered(correct[asked], found.focus_ids[asked], self.config, self.seed)
 
 
-def _pseudo_mix_id(
-    tables: Mapping[str, pa.Table],
-    thresholds: Mapping[str, float],
-    config: EvaluationConfig,
-    seed: int,
-    question: Question,
-) -> dict[str, Any]:
+def _music_id(gate: _Gate, question: Question) -> dict[str, Any]:
+    found = read_segments(gate.tables, question.condition, "mix", "", question.duration_s)
+    share = gate.config.min_sounding_share
+    asked = music_id.taking_part(found.focus_ids, found.sounds, share)
+    return gate.answered(question, found, np.arange(len(asked)), asked)
+
+
+def _pseudo_mix_id(lacking: Lacking, gate: _Gate, question: Question) -> dict[str, Any]:
+    check_asked(question, lacking)
     focus = question.focus
-    found = read_segments(tables, focus, "pseudo_mix", focus, question.duration_s)
+    found = read_segments(gate.tables, focus, "pseudo_mix", focus, question.duration_s)
     _, mixes = np.unique([found.focus_ids, found.backing_ids], axis=1, return_inverse=True)
-    heard = _heard(found, thresholds[focus])
-    correct = gated_recovered(found.vectors, found.focus_ids, mixes, heard, config.k)
-    asked = found.sounds
-    return question.answered(correct[asked], found.focus_ids[asked], config, seed)
+    return gate.answered(question, found, mixes, found.sounds)
 
 
 def _questions(

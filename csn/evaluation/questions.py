@@ -7,7 +7,7 @@ on the system, so that systems meet the same draws.
 """
 
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +17,9 @@ from jaxtyping import Bool, Shaped
 from csn.config import EvaluationConfig
 from csn.errors import ProtocolError
 from csn.evaluation.intervals import bootstrap_over_ids
+
+Lacking = Mapping[tuple[str, float], str]
+"""Why P2 cannot be asked, by focus and duration."""
 
 
 class Scores(NamedTuple):
@@ -71,6 +74,12 @@ class Question:
             "map_at_r": None,
             "seed": seed,
         }
+
+
+def check_asked(question: Question, lacking: Lacking) -> None:
+    """Raise ProtocolError where the `question` has nothing to ask about, and say why."""
+    if reason := lacking.get((question.focus, question.duration_s)):
+        raise ProtocolError(reason)
 
 
 def gathered(

@@ -25,9 +25,16 @@ focus. For ``all``, a segment counts if any condition's part sounds. The share o
 sounds (`EvaluationConfig.min_sounding_share`) is of its segments in the table. P1's rows have
 R-precision and MAP@R of the same segments beside the accuracy; they are empty where no track has
 two segments. The condition ``mix`` has rows of its own and is no part of any mean.
+
+Neighbours are ranked by the metric that the network learnt by: [H22]'s by cosine, [H24]'s by
+Euclid. For ``all`` each condition's vector is made unit length before they are joined, as each was
+learnt by itself. The caller says which; baselines that were never learnt (`mean_mel`,
+`librosa_features`) are ranked by Euclid beside every system, so that they are the same wherever
+they stand, and the untrained network as the trained one.
 """
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,7 +45,8 @@ from csn.conditions import ALL, INSTRUMENTS
 from csn.config import EvaluationConfig
 from csn.errors import ProtocolError
 from csn.evaluation import music_id, pseudo_mix_id
-from csn.evaluation.questions import Question, Scores, gathered
+from csn.evaluation.neighbours import Metric
+from csn.evaluation.questions import Lacking, Question, Scores, check_asked, gathered
 from csn.evaluation.retrieval import retrieve
 from csn.evaluation.stored_segments import read_joined, read_segments
 from csn.records import SCORE_SCHEMA
@@ -55,7 +63,12 @@ class MeanScore(NamedTuple):
 
 
 def music_id_scores(
-    tables: Mapping[str, pa.Table], *, system: str, config: EvaluationConfig, seed: int
+    tables: Mapping[str, pa.Table],
+    *,
+    system: str,
+    config: EvaluationConfig,
+    seed: int,
+    metric: Metric = "euclidean",
 ) -> Scores:
     """P1 of each condition, and of their concatenation in the order of `tables` (``all``).
 
@@ -68,7 +81,7 @@ def music_id_scores(
     def answer(question: Question) -> dict[str, Any]:
         found = read_joined(tables, question.condition, "mix", "", question.duration_s)
         kept = music_id.taking_part(found.focus_ids, found.sounds, config.min_sounding_share)
-        vectors, ids = found.vectors[kept], found.focus_ids[kept]
+        vectors, ids = found.compared(kept, metric), found.focus_ids[kept]
         correct = music_id.accuracy(vectors, ids, config.k)
         return question.answered(correct, ids, config, seed) | _ranked(vectors, ids)
 
@@ -97,9 +110,17 @@ def _ranked(
 
 
 def pseudo_mix_id_scores(
-    tables: Mapping[str, pa.Table], *, system: str, config: EvaluationConfig, seed: int
+    tables: Mapping[str, pa.Table],
+    *,
+    system: str,
+    config: EvaluationConfig,
+    seed: int,
+    metric: Metric = "euclidean",
+    lacking: Lacking = MappingProxyType({}),
 ) -> Scores:
     """P2 (rows whose condition is their focus) and the leak matrix (the others).
+
+    What is `lacking` is said in place of its scores.
 
     Raises
     ------
@@ -108,6 +129,7 @@ def pseudo_mix_id_scores(
     """
 
     def answer(question: Question) -> dict[str, Any]:
+        check_asked(question, lacking)
         wanted = ("pseudo_mix", question.focus, question.duration_s)
         focused = read_segments(tables, question.focus, *wanted)
         asked = read_segments(tables, question.condition, *wanted)
@@ -115,7 +137,7 @@ def pseudo_mix_id_scores(
         kept = focused.sounds
         ids = asked.focus_ids[kept]
         correct = pseudo_mix_id.accuracy(
-            asked.vectors[kept], ids, asked.backing_ids[kept], config.k
+            asked.compared(kept, metric), ids, asked.backing_ids[kept], config.k
         )
         return question.answered(correct, ids, config, seed)
 

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from csn.conditions import ALL
 from csn.errors import ProtocolError
+from csn.evaluation.neighbours import Metric, compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,21 @@ class Segments:
     indices: Int[np.ndarray, " segments"]
     sounds: Bool[np.ndarray, " segments"]
     vectors: Float[np.ndarray, "segments dim"]
+    blocks: tuple[int, ...]
+    """Dimensions of each condition of which `vectors` has the embeddings side by side."""
+
+    def compared(
+        self, rows: Bool[np.ndarray, " segments"], metric: Metric
+    ) -> Float[np.ndarray, "kept dim"]:
+        """Vectors of some `rows`, as `metric` ranks them; each condition has its own length.
+
+        Raises
+        ------
+        ProtocolError
+            By cosine: if a condition's vector is zero.
+        """
+        by_condition = np.split(self.vectors[rows], np.cumsum(self.blocks)[:-1], axis=1)
+        return np.concatenate([compared(block, metric) for block in by_condition], axis=1)
 
     def check_alike(self, other: "Segments") -> None:
         """Raise ProtocolError unless `other` holds the same segments."""
@@ -70,13 +86,15 @@ def read_segments(
     backing_ids = _column(chosen, "backing_track_id").astype(str)
     indices = _column(chosen, "segment_index").astype(np.int64)
     order = np.lexsort((indices, backing_ids, focus_ids))
+    vectors = _vectors(chosen, condition)[order]
     found = Segments(
         condition,
         focus_ids[order],
         backing_ids[order],
         indices[order],
         _column(chosen, "sounds").astype(bool)[order],
-        _vectors(chosen, condition)[order],
+        vectors,
+        (vectors.shape[1],),
     )
     _check_unique(found)
     return found
@@ -101,6 +119,7 @@ def read_joined(
         condition=condition,
         sounds=np.any([segments.sounds for segments in found], axis=0),
         vectors=np.concatenate([segments.vectors for segments in found], axis=1),
+        blocks=tuple(width for segments in found for width in segments.blocks),
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from csn import recipes
 from csn.config import EvaluationConfig, from_json, to_json
-from csn.distributed.systems import build_system, condition_dims
+from csn.distributed.systems import BASELINES, build_system, condition_dims, metric_of
 from csn.errors import ConfigError
 from csn.model.librosa_features import LibrosaFeatures
 from csn.model.network import MeanMel
@@ -30,3 +30,14 @@ def test_hand_made_features_are_asked_for_by_name():
     assert from_json(to_json(config)) == config
     with pytest.raises(ConfigError, match="baselines"):
         from_json(to_json(config).replace("librosa_features", "openl3"))
+
+
+def test_networks_are_ranked_by_what_they_learn_and_what_learns_nothing_by_euclid():
+    by_cosine = recipes.ALL["tiny_hashizume2022"]()
+    assert [metric_of(by_cosine, name) for name in ("csn", *BASELINES)] == [
+        "cosine",
+        "cosine",
+        "euclidean",
+        "euclidean",
+    ]
+    assert {metric_of(CONFIG, name) for name in ("csn", *BASELINES)} == {"euclidean"}

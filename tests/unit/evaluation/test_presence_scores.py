@@ -94,3 +94,17 @@ def test_nothing_heard_is_nothing_right():
     nothing = np.zeros(4, dtype=bool)
     found = gated_recovered(np.eye(4), np.array(list("aabb")), np.arange(4), nothing, k=1)
     assert not found.any()
+
+
+def test_gate_looks_at_raw_lengths_and_ranks_by_cosine():
+    # By direction 0 and 2 are alike, and 1 and 3; by distance 0 and 1, and 2 and 3.
+    vectors = np.array([[1.0, 0.4], [0.4, 1.0], [9.0, 3.7], [3.7, 9.0]])
+    labels, heard = np.array(list("abab")), np.ones(4, dtype=bool)
+    groups = np.arange(4)
+    assert gated_recovered(vectors, labels, groups, heard, k=1, metric="cosine").all()
+    assert not gated_recovered(vectors, labels, groups, heard, k=1).any()
+    tables = tables_of([("a", "a", 2.0, True), ("a", "a", 9.0, True), ("b", "b", -0.5, True)])
+    (row,) = gated_scores("music_id", tables, THRESHOLDS, **ASKED, metric="cosine").rows
+    assert row["num_correct"] == 2  # b is not heard, however it points
+    with_zero = tables_of([("a", "a", 2.0, True), ("a", "a", 3.0, True), ("b", "b", 0.0, True)])
+    assert gated_scores("music_id", with_zero, THRESHOLDS, **ASKED, metric="cosine").rows

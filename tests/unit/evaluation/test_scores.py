@@ -374,3 +374,70 @@ def test_ranks_are_left_empty_where_no_track_has_two_segments():
         {"drums": table_of(rows)}, system="csn", config=CONFIG, seed=0
     ).rows
     assert (found["r_precision"], found["map_at_r"]) == (None, None)
+
+
+def rays(condition_far, num_tracks=3):
+    """Tracks that differ in direction alone; lengths go up to `condition_far`, alike for all."""
+    rng = np.random.default_rng(3)
+    lengths = np.linspace(1.0, condition_far, NUM_SEGMENTS)
+    return table_of(
+        [
+            row("mix", "", (f"t{a}",) * 2, i, lengths[i] * (np.eye(DIM)[a] + 0.3 * noise))
+            for a in range(num_tracks)
+            for i, noise in enumerate(rng.random((NUM_SEGMENTS, DIM)))
+        ]
+    )
+
+
+def test_what_is_learnt_by_cosine_is_ranked_by_cosine():
+    tables = {"drums": rays(100.0), "bass": rays(100.0)}
+    asked = {"system": "csn", "config": EvaluationConfig(durations_s=(3.0,), k=3), "seed": 0}
+    by_cosine = by_question(music_id_scores(tables, **asked, metric="cosine"))
+    by_euclid = by_question(music_id_scores(tables, **asked))
+    for name in ("drums", "all"):
+        cosine, euclid = (found[name, name, 3.0] for found in (by_cosine, by_euclid))
+        assert cosine["accuracy"] == cosine["r_precision"] == cosine["map_at_r"] == 1.0
+        assert euclid["accuracy"] < 0.8
+        assert euclid["map_at_r"] < 0.8
+
+
+def test_no_condition_outweighs_another_in_the_whole_by_cosine():
+    # Bass tells nothing, and is a thousand times as long.
+    silent = np.random.default_rng(5)
+    long = [
+        row("mix", "", (f"t{a}",) * 2, i, 1000 * silent.normal(size=DIM))
+        for a in range(3)
+        for i in range(NUM_SEGMENTS)
+    ]
+    tables = {"drums": rays(1.0), "bass": table_of(long)}
+    asked = {"system": "csn", "config": EvaluationConfig(durations_s=(3.0,), k=3), "seed": 0}
+    found = by_question(music_id_scores(tables, **asked, metric="cosine"))
+    alone = by_question(music_id_scores({"bass": tables["bass"]}, **asked, metric="cosine"))
+    assert found["all", "all", 3.0]["accuracy"] > alone["bass", "bass", 3.0]["accuracy"] + 0.2
+
+
+def test_pseudo_mixes_are_ranked_by_cosine_where_that_is_learnt():
+    lengths = np.geomspace(1.0, 1000.0, NUM_SEGMENTS)
+    rows = [
+        row("pseudo_mix", "drums", (f"t{a}", f"t{b}"), i, lengths[i] * np.eye(DIM)[a])
+        for a in range(3)
+        for b in range(3)
+        for i in range(NUM_SEGMENTS)
+    ]
+    noisy = [one | {"vector": one["vector"] + np.float32(0.2)} for one in rows]
+    asked = {"system": "csn", "config": CONFIG, "seed": 0}
+    (cosine,) = pseudo_mix_id_scores({"drums": table_of(noisy)}, **asked, metric="cosine").rows
+    (euclid,) = pseudo_mix_id_scores({"drums": table_of(noisy)}, **asked).rows
+    assert cosine["accuracy"] > euclid["accuracy"]
+
+
+def test_a_focus_without_mixes_is_told_by_its_reason():
+    tables = {name: table_of(pseudo_rows(0, name, name)) for name in ("drums", "bass")}
+    tables["guitar"] = tables["drums"]
+    reason = "1 tracks have a sounding guitar part, 10 are needed"
+    scores = pseudo_mix_id_scores(
+        tables, system="csn", config=CONFIG, seed=0, lacking={("guitar", 3.0): reason}
+    )
+    assert [message for message in scores.messages if "of guitar" in message] == [
+        f"pseudo_mix_id of guitar at 3 s (asked of drums, bass, guitar): {reason}"
+    ]
