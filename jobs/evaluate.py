@@ -1,4 +1,6 @@
-"""Score a trained network beside the baselines (P1 and P2 of [H24]), and write its report.
+"""Score a trained network beside the baselines, and write its report.
+
+Instruments are asked P1 and P2 ([H24]); concepts, triplets of tracks ([R22]), human and by rule.
 
 uv run jobs/evaluate.py
 uv run jobs/evaluate.py hashizume2024 --evaluation.durations_s 3 10 --root s3://bucket/csn

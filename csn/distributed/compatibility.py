@@ -1,11 +1,14 @@
 """Refuse a network or separator that does not fit a configuration, before any work."""
 
+from pathlib import Path, PurePath
+
 from csn import storage
 from csn.audio.separation import separator_of
 from csn.conditions import MIX
 from csn.config import ExperimentConfig
 from csn.errors import ConfigError
 from csn.model import checkpoint
+from csn.paths import Paths
 
 ADVICE = "use the recipe and options it was trained with"
 
@@ -51,6 +54,37 @@ def check_separator(config: ExperimentConfig) -> None:
             f"network.conditions asks for {', '.join(sorted(lacking))} as well; leave them out "
             "with --network.conditions, or choose another separator"
         )
+
+
+def check_kept(config: ExperimentConfig) -> None:
+    """Refuse to read a network from the folder that is about to be made again.
+
+    Raises
+    ------
+    ConfigError
+        A checkpoint that is named lies in the experiment's own folder, which `on_existing`
+        ``overwrite`` removes first.
+    """
+    if config.on_existing != "overwrite":
+        return
+    folder = _whole(Paths(config).experiment())
+    named = {
+        "start.initial_checkpoint_uri": config.start.initial_checkpoint_uri,
+        "start.teachers_uri": config.start.teachers_uri,
+        "evaluation.checkpoint_uri": config.evaluation.checkpoint_uri,
+    }
+    for field, uri in named.items():
+        if uri and _whole(uri).is_relative_to(folder):
+            raise ConfigError(
+                f"{field}={uri} lies in {Paths(config).experiment()}, which --on_existing "
+                "overwrite would remove; choose another --name for the new experiment"
+            )
+
+
+def _whole(uri: str) -> PurePath:
+    """Path of `uri` without detours; of an object storage as it is written."""
+    uri = storage.absolute(uri)
+    return PurePath(uri) if "://" in uri else Path(uri).resolve()
 
 
 def check_start(config: ExperimentConfig) -> None:

@@ -26,14 +26,10 @@ from csn.conditions import part_of
 from csn.config import ExperimentConfig, from_json, to_json
 from csn.distributed import cluster
 from csn.distributed.bank import Bank, load_bank, mixes_of
-from csn.distributed.plans import split_of
 from csn.distributed.progress import Stages
 from csn.distributed.systems import build_system, condition_dims, embedded_by, system_digests
-from csn.errors import CorpusError
 from csn.paths import Paths
 from csn.records import Mix, embedding_schema
-from csn.triplets.evaluation_mixes import music_id_mixes, pseudo_mix_id_mixes
-from csn.triplets.planning import candidates
 from csn.triplets.rendering import render
 
 log = logging.getLogger(__name__)
@@ -48,8 +44,8 @@ BATCH_S = 48.0
 """Audio in one forward pass, which bounds its memory."""
 
 
-def embed(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> dict[str, str]:
-    """Embed the evaluated split, unless the same mixes are embedded already.
+def embed(config: ExperimentConfig, mixes: pa.Table, stages: Stages) -> dict[str, str]:
+    """Embed `mixes` (`EVALUATION_MIX_SCHEMA`), unless the same are embedded already.
 
     Returns
     -------
@@ -58,15 +54,10 @@ def embed(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> dict[st
 
     Raises
     ------
-    CorpusError
-        The split is empty.
     ConfigError
         The checkpoint is of another sample rate or front end than `config`.
     """
     paths = Paths(config)
-    mixes, messages = evaluation_mixes(config, tracks)
-    for message in messages:
-        log.warning("%s", message)
     plan_digest = storage.digest([mixes.to_pylist(), asdict(config.frontend)])
     digests = system_digests(config, paths)
     uris = {system: paths.embeddings(digest) for system, digest in digests.items()}
@@ -89,63 +80,6 @@ def embed(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> dict[st
         )
         storage.write_manifest(storage.join(uris[system], MANIFEST), manifest)
     return uris
-
-
-def check_split(config: ExperimentConfig, tracks: pa.Table) -> None:
-    """Raise CorpusError where the evaluated split has no track."""
-    split = config.evaluation.split
-    if not len(split_of(tracks, split)):
-        raise CorpusError(
-            f"split {split} of {config.corpus.name} has no prepared track; expected at "
-            "least two; look at rejects, or choose another with --evaluation.split"
-        )
-
-
-def evaluation_mixes(config: ExperimentConfig, tracks: pa.Table) -> tuple[pa.Table, list[str]]:
-    """List the mixes of P1 and P2 for the evaluated split, and say what P2 lacks.
-
-    Triplets of concepts are asked of P1's mixes: there are no parts to mix.
-    """
-    evaluation = config.evaluation
-    check_split(config, tracks)
-    chosen = split_of(tracks, evaluation.split)
-    messages: list[str] = []
-    tables = [
-        music_id_mixes(chosen, duration_s, audio=config.audio, config=evaluation)
-        for duration_s in evaluation.durations_s
-    ]
-    # A part alone is the same before every background.
-    if config.network.individual or config.network.of_concepts:
-        return _some(tables, config), []
-    try:
-        groups = candidates(chosen, config.audio, config.triplets).groups
-    except CorpusError as error:
-        return _some(tables, config), [f"pseudo_mix_id: {error}"]
-    for duration_s in evaluation.durations_s:
-        table, lacking = pseudo_mix_id_mixes(
-            chosen,
-            groups,
-            duration_s,
-            conditions=config.network.conditions,
-            seed=config.seed,
-            audio=config.audio,
-            config=evaluation,
-        )
-        tables.append(table)
-        messages += [f"{duration_s:g} s: {message}" for message in lacking]
-    return _some(tables, config), messages
-
-
-def _some(tables: list[pa.Table], config: ExperimentConfig) -> pa.Table:
-    """Put `tables` together; CorpusError where there is nothing in them."""
-    mixes = pa.concat_tables(tables).combine_chunks()
-    if not len(mixes):
-        durations = " or ".join(f"{d:g}" for d in config.evaluation.durations_s)
-        raise CorpusError(
-            f"split {config.evaluation.split} of {config.corpus.name}: no track has a segment of "
-            f"{durations} s that sounds; expected some; lower --evaluation.durations_s"
-        )
-    return mixes
 
 
 def _is_complete(uri: str, plan_digest: str) -> bool:

@@ -13,8 +13,9 @@ import pyarrow as pa
 from csn import storage
 from csn.config import ExperimentConfig, from_json, to_json
 from csn.distributed import cluster, ingest
-from csn.distributed.compatibility import check_separator, check_start
-from csn.distributed.embedding import MANIFEST, embed, evaluation_mixes
+from csn.distributed.asked_split import AskedSplit, asked_split
+from csn.distributed.compatibility import check_kept, check_separator, check_start
+from csn.distributed.embedding import MANIFEST, embed
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported, write_report
 from csn.distributed.scoring import score, triplet_questions
@@ -31,10 +32,10 @@ def prepare(config: ExperimentConfig) -> str:
     """Compose the corpus if need be and prepare it; returns the prepared folder."""
     paths = Paths(config)
     storage.check_writable(paths.root)
+    check_separator(config)
     if config.on_existing == "overwrite":
         storage.remove(paths.prepared)
     _refuse_existing(config, storage.join(paths.prepared, "manifest.json"))
-    check_separator(config)
     with cluster.joined():
         _prepared(config, Stages(storage.join(paths.prepared, "stages.json")))
     return paths.prepared
@@ -42,22 +43,26 @@ def prepare(config: ExperimentConfig) -> str:
 
 def train(config: ExperimentConfig) -> str:
     """Go the whole way, from the corpus to the report; returns the report's address."""
-    paths = _claimed(config)
-    if is_reported(config):
+    storage.check_writable(Paths(config).root)
+    if config.on_existing != "overwrite" and is_reported(config):
+        paths = _claimed(config)
         log.info("%s is finished: nothing to do", paths.experiment())
         return paths.experiment("report.html")
+    # Before `_claimed` removes anything.
+    check_kept(config)
     check_separator(config)
     check_start(config)
+    if config.evaluation.checkpoint_uri:
+        system_digests(config, Paths(config))
+    paths = _claimed(config)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         tracks = _prepared(config, stages)
         # Now, and not when hours of training are over.
-        evaluation_mixes(config, tracks)
+        asked = asked_split(config, tracks)
         triplet_questions(config, tracks)
         fit(config, tracks, stages)
-        uris = embed(config, tracks, stages)
-        score(config, uris, tracks, stages)
-        return write_report(config, uris, stages)
+        return _scored(config, tracks, asked, stages)
 
 
 def embed_split(config: ExperimentConfig) -> str:
@@ -68,20 +73,27 @@ def embed_split(config: ExperimentConfig) -> str:
     check_separator(config)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
-        return embed(config, _prepared(config, stages), stages)[OURS]
+        asked = asked_split(config, _prepared(config, stages))
+        return embed(config, asked.mixes, stages)[OURS]
 
 
 def evaluate(config: ExperimentConfig) -> str:
     """Score the trained network and write its report, embedding first what is not embedded yet."""
     paths = Paths(config)
     _refuse_existing(config, paths.experiment("report.html"))
+    system_digests(config, paths)  # a network that is missing, or does not fit, is refused here
     check_separator(config)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         tracks = _prepared(config, stages)
-        uris = embed(config, tracks, stages)
-        score(config, uris, tracks, stages)
-        return write_report(config, uris, stages)
+        return _scored(config, tracks, asked_split(config, tracks), stages)
+
+
+def _scored(config: ExperimentConfig, tracks: pa.Table, asked: AskedSplit, stages: Stages) -> str:
+    """Embed what is `asked`, score it and write the report; returns the report's address."""
+    uris = embed(config, asked.mixes, stages)
+    score(config, uris, tracks, stages, lacking=asked.lacking)
+    return write_report(config, uris, stages)
 
 
 def _prepared(config: ExperimentConfig, stages: Stages) -> pa.Table:
@@ -98,7 +110,6 @@ def _claimed(config: ExperimentConfig) -> Paths:
         The folder holds another experiment, or a finished one where `on_existing` is ``error``.
     """
     paths = Paths(config)
-    storage.check_writable(paths.root)
     uri = paths.experiment("config.json")
     if storage.exists(uri) and config.on_existing == "overwrite":
         storage.remove(paths.experiment())

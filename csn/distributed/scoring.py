@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -21,12 +22,12 @@ from csn.corpora.dim_sim import read_judgements
 from csn.distributed.embedding import read_embeddings
 from csn.distributed.plans import split_of
 from csn.distributed.progress import Stages
-from csn.distributed.systems import WITHOUT_SUBSPACES
+from csn.distributed.systems import WITHOUT_SUBSPACES, metric_of
 from csn.errors import ProtocolError
 from csn.evaluation.criteria import Distances
 from csn.evaluation.criteria_scores import criteria_distances, criteria_rows, criteria_table
 from csn.evaluation.presence_scores import gated_scores, presence_scores
-from csn.evaluation.questions import Scores
+from csn.evaluation.questions import Lacking, Scores
 from csn.evaluation.scores import music_id_scores, pseudo_mix_id_scores, score_table
 from csn.evaluation.triplet_prediction import JudgedTriplet
 from csn.evaluation.triplet_scores import (
@@ -64,6 +65,8 @@ def triplet_questions(config: ExperimentConfig, tracks: pa.Table) -> TripletQues
     ------
     CorpusError
         The file of human triplets cannot be read.
+    ProtocolError
+        There is no triplet to ask, of people or of a concept.
     """
     if not config.network.of_concepts:
         return TripletQuestions()
@@ -77,6 +80,8 @@ def triplet_questions(config: ExperimentConfig, tracks: pa.Table) -> TripletQues
         num=evaluation.num_concept_triplets,
         seed=config.seed,
     )
+    if not human and not by_concept:
+        raise ProtocolError("; ".join([*messages, *told]))
     return TripletQuestions(human, by_concept, [*messages, *told])
 
 
@@ -90,7 +95,12 @@ def _human_triplets(config: ExperimentConfig) -> tuple[list[JudgedTriplet], list
 
 
 def score(
-    config: ExperimentConfig, uris: Mapping[str, str], tracks: pa.Table, stages: Stages
+    config: ExperimentConfig,
+    uris: Mapping[str, str],
+    tracks: pa.Table,
+    stages: Stages,
+    *,
+    lacking: Lacking = MappingProxyType({}),
 ) -> None:
     """Write the scores of all systems, and how our system's criteria agree.
 
@@ -100,24 +110,30 @@ def score(
         For each system the folder of its embeddings.
     tracks
         All prepared tracks (`TRACK_SCHEMA`), of which triplets of concepts are drawn.
+    lacking
+        Why P2 has no mix of a focus, which is said in place of its scores.
 
     Raises
     ------
     ProtocolError
         Nothing can be scored.
     """
-    paths = Paths(config)
     found, criteria = Scores([], []), Scores([], [])
     with stages.stage("evaluate", len(uris), "systems") as counter:
         questions = triplet_questions(config, tracks)
         found.messages.extend(questions.messages)
         for system, uri in uris.items():
             tables = read_embeddings(uri, config.network.conditions)
-            _extend(found, _protocols(config, system, tables, questions))
+            _extend(found, _protocols(config, system, tables, questions, lacking))
             if system == OURS and not config.network.of_concepts:
-                _extend(found, _by_presence(config, tables))
+                _extend(found, _by_presence(config, tables, lacking))
                 criteria = _criteria(config, tables)
             counter.advance()
+    _write(Paths(config), found, criteria)
+
+
+def _write(paths: Paths, found: Scores, criteria: Scores) -> None:
+    """Write and say what was `found`; ProtocolError where that is nothing."""
     messages = list(dict.fromkeys(found.messages + criteria.messages))
     if not found.rows:
         raise ProtocolError("; ".join(messages))
@@ -143,7 +159,7 @@ def distances_of(
     return criteria_distances(
         tables,
         duration_s=config.evaluation.durations_s[0],
-        metric="cosine" if config.loss.distance == "cosine" else "euclidean",
+        metric=metric_of(config),
     )
 
 
@@ -152,6 +168,7 @@ def _protocols(
     system: str,
     tables: Mapping[str, pa.Table],
     questions: TripletQuestions,
+    lacking: Lacking,
 ) -> Scores:
     """Scores of one system under all protocols that apply."""
     asked: dict[str, Any] = {"system": system, "config": config.evaluation, "seed": config.seed}
@@ -167,21 +184,27 @@ def _protocols(
                 concept_triplet_scores, tables, questions.by_concept, **asked
             )
     else:
+        asked["metric"] = metric_of(config, system)
         scorings["music_id"] = partial(music_id_scores, tables, **asked)
         if not config.network.individual:
-            scorings["pseudo_mix_id"] = partial(pseudo_mix_id_scores, tables, **asked)
+            scorings["pseudo_mix_id"] = partial(
+                pseudo_mix_id_scores, tables, lacking=lacking, **asked
+            )
     return _all_of({f"{protocol} of {system}": of for protocol, of in scorings.items()})
 
 
-def _by_presence(config: ExperimentConfig, tables: Mapping[str, pa.Table]) -> Scores:
+def _by_presence(
+    config: ExperimentConfig, tables: Mapping[str, pa.Table], lacking: Lacking
+) -> Scores:
     """Scores of our system by the norms that its training fitted; none where it fitted none."""
     thresholds = read_presence(Paths(config).best_checkpoint, config.network.conditions)
     if not thresholds:
         return Scores([], [])
-    asked = {"system": OURS, "config": config.evaluation, "seed": config.seed}
+    asked: dict[str, Any] = {"system": OURS, "config": config.evaluation, "seed": config.seed}
+    ranked = {"metric": metric_of(config), "lacking": lacking}
     protocols = ["music_id"] if config.network.individual else ["music_id", "pseudo_mix_id"]
     gated = {
-        f"{protocol}_gated": partial(gated_scores, protocol, tables, thresholds, **asked)
+        f"{protocol}_gated": partial(gated_scores, protocol, tables, thresholds, **asked, **ranked)
         for protocol in protocols
     }
     return _all_of({"presence": partial(presence_scores, tables, thresholds, **asked)} | gated)

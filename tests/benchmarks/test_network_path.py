@@ -35,6 +35,7 @@ def test_training_waits_little(composed: Any, ray_here: float, record: Any) -> N
 
 def test_embed_against_the_bare_network(composed: Any, ray_here: float, record: Any) -> None:
     from csn.distributed import embedding, ingest
+    from csn.distributed.asked_split import asked_split
     from csn.distributed.progress import Stages
     from csn.distributed.training import fit
     from csn.paths import Paths
@@ -43,12 +44,12 @@ def test_embed_against_the_bare_network(composed: Any, ray_here: float, record: 
     stages = Stages(paths.experiment("stages.json"))
     tracks = ingest.prepare(composed, stages)
     fit(composed, tracks, stages)
-    mixes, _ = embedding.evaluation_mixes(composed, tracks)
+    mixes = asked_split(composed, tracks).mixes
     jobs = _jobs(mixes, paths)
     bare_s, done = bare.timed(bare.embed_segments, jobs, jobs[0])
 
     started = time.monotonic()
-    embedding.embed(composed, tracks, stages)
+    embedding.embed(composed, mixes, stages)
     embed_s = time.monotonic() - started
     start_up_s = _start_up_s(composed, paths, mixes)
     assert sum(done) == len(mixes)

@@ -114,6 +114,14 @@ def test_split_without_tracks_is_refused_before_training(refusal, options, finis
     assert not (root / "experiments" / "tiny" / "checkpoints").exists()
 
 
+def test_too_few_tracks_for_p2_are_refused_before_training(refusal, options, finished):
+    few = ("--name", "few", "--evaluation.num_focus_tracks", 10)
+    line = refusal("train", *options, *few)
+    assert "split test of generated-tiny is too small for P2: drums at 3 s: " in line
+    assert "10 are needed; add tracks or lower --evaluation.num_focus_tracks" in line
+    assert not Path(finished.root, "experiments", "few", "checkpoints").exists()
+
+
 def test_corpus_without_an_instrument(refusal, options, finished, tmp_path):
     corpus = linked_corpus(finished.corpus, tmp_path / "corpus", without="guitar")
     root = tmp_path / "root"
@@ -133,7 +141,9 @@ def test_corpus_with_a_file_that_cannot_be_read(refusal, options, finished, tmp_
 
 def test_tempo_groups_that_are_too_small(refusal, options):
     line = refusal("train", *options, "--name", "small-groups", "--triplets.min_group_tracks", 9)
-    assert "none of 8 tracks is in a tempo group of 9 or more" in line
+    assert (
+        "split test of generated-tiny is too small for P2: none of 5 tracks is in a tempo" in line
+    )
     # What was refused has learnt nothing: the corrected command needs no new name.
     line = refusal("train", *options, "--name", "small-groups", "--workers.num_train_workers", 4)
     assert "4 train workers x 1 CPUs + 1 to render = 5 CPUs, the cluster has 2 CPUs" in line

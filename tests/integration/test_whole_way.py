@@ -15,8 +15,8 @@ from csn import storage
 from csn.conditions import INSTRUMENTS, MIX
 from csn.config import to_json
 from csn.distributed import experiment
+from csn.distributed.asked_split import asked_split
 from csn.distributed.bank import load_parts, mixes_of
-from csn.distributed.embedding import evaluation_mixes
 from csn.distributed.systems import system_digests
 from csn.errors import StorageError
 from csn.model import checkpoint
@@ -122,7 +122,7 @@ def test_every_track_has_the_mean_of_its_sounding_segments(finished, condition):
 
 
 def test_embeddings_are_what_the_checkpoint_hears_in_the_prepared_parts(finished, tiny, tracks):
-    mixes, _ = evaluation_mixes(tiny, tracks)
+    mixes = asked_split(tiny, tracks).mixes
     network = checkpoint.load(finished.best_checkpoint).network
     rows = [0, len(mixes) // 2, len(mixes) - 1]
     waveforms = []
