@@ -105,6 +105,20 @@ def tables_of(data: ComparisonData) -> list[ComparedTable]:
     return tables + triplet_tables(triplet_systems(systems, configs))
 
 
+def fewer_seeds(data: ComparisonData) -> list[str]:
+    """Say of each recipe that lacks seeds over how many its means are."""
+    comparison = data.comparison
+    systems = scored_systems(data.scores)
+    lacking = missing_seeds(systems, comparison.recipes, comparison.seeds)
+    lines = []
+    for recipe, seeds in lacking.items():
+        named = f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+        asked, num = len(comparison.seeds), len(comparison.seeds) - len(seeds)
+        means = f"its means are over {num} of {asked} seeds" if num else "it has no scores"
+        lines.append(f"{recipe} lacks {named}: {means}")
+    return lines
+
+
 def render_comparison(data: ComparisonData) -> str:
     """Render `data` as one self-contained HTML page."""
     return filled("comparison.html.j2", _contents(data), {"seconds": _seconds})
@@ -114,7 +128,6 @@ def _contents(data: ComparisonData) -> dict[str, Any]:
     systems = scored_systems(data.scores)
     comparison = data.comparison
     corpora = [one.corpus.uri or one.corpus.name for one in comparison.recipes.values()]
-    lacking = missing_seeds(systems, comparison.recipes, comparison.seeds)
     runs: dict[str, list[ComparedRun]] = {name: [] for name in comparison.recipes}
     for run in data.runs:
         runs[run.recipe].append(run)
@@ -124,7 +137,7 @@ def _contents(data: ComparisonData) -> dict[str, Any]:
         "corpora": list(dict.fromkeys(corpora)),
         "descriptions": {name: _description(name) for name in comparison.recipes},
         "runs": runs,
-        "lacking": lacking,
+        "lacking": fewer_seeds(data),
         "bars": _bar_figures(systems) + _kiviat_figures(systems, comparison),
         "tables": tables_of(data),
         "costs": costs(data.runs),

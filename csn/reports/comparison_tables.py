@@ -17,17 +17,17 @@ from csn.conditions import ALL, INSTRUMENTS, MIX
 from csn.evaluation.comparison import ScoredSystem, Spread
 from csn.reports.published import (
     CRITERIA,
+    DERIVED,
+    NOTICE,
     PEARSON,
     PUBLISHED,
     RECIPROCAL_RANKS,
     SPEARMAN,
     PublishedRow,
-    printed_number,
 )
 from csn.reports.score_tables import PROTOCOLS
 from csn.reports.text_tables import MISSING, ComparedRow, ComparedTable
 
-PRINTED_NOTICE = "Printed in the papers, on another corpus (Slakh2100): not comparable one to one"
 OF_MEANS = "from distances averaged over seeds"
 H22_S = 3.0
 """Length of [H22]'s segments in seconds."""
@@ -79,16 +79,14 @@ def _individual_table(systems: Sequence[ScoredSystem], durations_s: list[float])
         if row.source == "H22" and row.duration_s == seconds
     ]
     title = f"[H22] Table 1: {PROTOCOLS['music_id']}, {seconds:g} s segments, individual networks"
-    return ComparedTable(
-        title, "% right (variance over seeds)", columns, tuple(rows), PRINTED_NOTICE
-    )
+    return ComparedTable(title, "% right (variance over seeds)", columns, tuple(rows), NOTICE)
 
 
 def _printed_cells(row: PublishedRow, columns: Sequence[str]) -> list[str]:
     """Cells of [H22] Table 1, with the variances where they are printed."""
     cells = []
     for name in columns:
-        text = printed_number(row.percent.get(name))
+        text = row.text(name)
         variance = row.variance.get(name)
         cells.append(text if variance is None else f"{text} ({_short(variance)})")
     return cells
@@ -111,13 +109,12 @@ def _accuracy_table(
         rows.append(_chance_row(protocol, duration_s, scored, names))
     for row in PUBLISHED:
         if (row.source, row.protocol, row.duration_s) == ("H24", protocol, duration_s):
-            cells = [printed_number(row.percent.get(name)) for name in INSTRUMENTS]
-            cells += [printed_number(row.mean), *[MISSING] * has_mix]
+            cells = [*map(row.text, INSTRUMENTS), row.mean_text, *[MISSING] * has_mix]
             rows.append(ComparedRow(f"[{row.source}] {row.label}", tuple(cells), "printed"))
     number = {"music_id": 1, "pseudo_mix_id": 2}[protocol]
     title = f"[H24] Table {number}: {PROTOCOLS[protocol]}, {duration_s:g} s segments"
     unit = "% right, mean \N{PLUS-MINUS SIGN} standard deviation over seeds"
-    return ComparedTable(title, unit, names, tuple(rows), PRINTED_NOTICE)
+    return ComparedTable(title, unit, names, tuple(rows), f"{NOTICE}; {DERIVED}")
 
 
 def _chance_row(
@@ -185,7 +182,7 @@ def _correlation_table(
     for recipe, pairs in found.items():
         rows += _triangle(recipe, pairs, order, "ours")
     rows += _triangle("[H22]", printed, order, "printed")
-    return ComparedTable(f"[H22] {title}", OF_MEANS, order[1:], tuple(rows), PRINTED_NOTICE)
+    return ComparedTable(f"[H22] {title}", OF_MEANS, order[1:], tuple(rows), NOTICE)
 
 
 def _triangle(
@@ -197,7 +194,7 @@ def _triangle(
     rows = []
     for a in order[:-1]:
         found = [values.get(_pair(a, b)) if a != b else None for b in order[1:]]
-        texts = tuple(MISSING if value is None else f"{value:.2g}" for value in found)
+        texts = tuple(MISSING if value is None else f"{value:#.2g}" for value in found)
         later = order.index(a)
         cells = tuple("" if place < later else text for place, text in enumerate(texts))
         if any(cell not in ("", MISSING) for cell in cells):
@@ -233,4 +230,4 @@ def _rank_table(criteria: Sequence[Mapping[str, Any]]) -> ComparedTable:
         for instrument, ranks in RECIPROCAL_RANKS.items()
     ]
     title = "[H22] Table 3: mean reciprocal rank by the mix of an instrument's nearest tracks"
-    return ComparedTable(title, OF_MEANS, ("1st", "2nd", "3rd"), tuple(rows), PRINTED_NOTICE)
+    return ComparedTable(title, OF_MEANS, ("1st", "2nd", "3rd"), tuple(rows), NOTICE)

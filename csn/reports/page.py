@@ -29,7 +29,7 @@ from csn.reports.inline import audio_uri, waveform_path
 from csn.reports.leak_plots import leak_figure
 from csn.reports.presence_tables import presence_tables
 from csn.reports.pseudo_mix_plots import pseudo_mix_figures
-from csn.reports.published import CITATIONS, PublishedRow, printed_number, published_rows
+from csn.reports.published import CITATIONS, DERIVED, NOTICE, PublishedRow, published_rows
 from csn.reports.published_r22 import CITATION
 from csn.reports.score_tables import (
     PROTOCOLS,
@@ -80,7 +80,7 @@ class Setting:
 
 def render_page(data: ReportData) -> str:
     """Render `data` as one self-contained HTML page."""
-    filters = {"percent": _percent, "printed": printed_number, "significant": _significant}
+    filters = {"percent": _percent, "significant": _significant}
     return filled("report.html.j2", _contents(data), filters)
 
 
@@ -117,6 +117,7 @@ def _contents(data: ReportData) -> dict[str, Any]:
             ScoreSection(table, published_rows(table.protocol, table.duration_s))
             for table in tables
         ],
+        "notice": f"{NOTICE}; {DERIVED}",
         "has_whole": any(ALL in table.columns for table in tables),
         "has_mix": any(MIX in table.columns for table in tables),
         "by_presence": [ScoreSection(table, ()) for table in presence_tables(data.scores)],

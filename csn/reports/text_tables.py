@@ -34,9 +34,13 @@ class ComparedTable:
     """What to bear in mind of the printed rows."""
 
 
-def compared_text(tables: Sequence[ComparedTable]) -> str:
-    """Write `tables` as text for a terminal; a star marks what is printed in the papers."""
-    return "\n\n".join(_table_text(table) for table in tables) or "no scores"
+def compared_text(tables: Sequence[ComparedTable], notes: Sequence[str] = ()) -> str:
+    """Write `tables` as text for a terminal; a star marks what is printed in the papers.
+
+    Each of `notes` is a line at the end, of what to bear in mind of our own rows.
+    """
+    text = "\n\n".join(_table_text(table) for table in tables) or "no scores"
+    return "\n".join([text, "", *notes]) if notes else text
 
 
 def _table_text(table: ComparedTable) -> str:
@@ -46,7 +50,8 @@ def _table_text(table: ComparedTable) -> str:
     ]
     text = f"{table.title}, {table.unit}\n{aligned(lines)}"
     printed = any(row.kind == "printed" for row in table.rows)
-    return f"{text}\n* {table.notice}" if printed else text
+    notice = table.notice.replace("; ", "\n  ")
+    return f"{text}\n* {notice}" if printed else text
 
 
 def aligned(lines: list[list[str]]) -> str:

@@ -46,7 +46,7 @@ PLUS_MINUS = "\N{PLUS-MINUS SIGN}"
 UNIT = f"% ordered rightly {PLUS_MINUS} 95 % interval"
 NOTICE = (
     "Printed in [R22], on previews of the Million Song Dataset and other triplets: "
-    "not comparable one to one"
+    "not comparable one to one; the intervals are ours"
 )
 
 
@@ -270,9 +270,10 @@ def _counted(rated: Rated) -> tuple[str, str, str]:
 
 
 def _printed(share: float) -> tuple[str, str, str]:
-    """Cells of a printed share, which is that of a whole number of the triplets."""
+    """Cells of a printed share with its own digits; it is that of a whole number of triplets."""
     interval = correct_rate(round(share * NUM_TRIPLETS), NUM_TRIPLETS)
-    return _percent(interval.rate, interval.half_width), str(NUM_TRIPLETS), MISSING
+    text = f"{100 * share:.2f} {PLUS_MINUS} {100 * interval.half_width:.1f}"
+    return text, str(NUM_TRIPLETS), MISSING
 
 
 def _percent(rate: float, half_width: float) -> str:

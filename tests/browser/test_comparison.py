@@ -147,7 +147,7 @@ def test_compute_counts_what_goes_before(opened):
 def test_what_failed_and_what_is_missing_comes_first(opened):
     note = opened.page.get_by_role("note").inner_text()
     assert "the loss is <not> a number" in note
-    assert f"{RECIPES[2]} lacks seed 2." in note
+    assert f"{RECIPES[2]} lacks seed 2: its means are over 2 of 3 seeds." in note
 
 
 def test_every_run_links_to_its_own_report(opened):

@@ -3,7 +3,8 @@ import pyarrow as pa
 from csn.conditions import INSTRUMENTS, MIX
 from csn.evaluation.comparison import compared_table, scored_systems
 from csn.records import SCORE_SCHEMA
-from csn.reports.comparison_tables import PRINTED_NOTICE, compared_tables
+from csn.reports.comparison_tables import compared_tables
+from csn.reports.published import DERIVED, NOTICE
 from csn.reports.text_tables import compared_text
 
 
@@ -63,8 +64,8 @@ def test_individual_networks_have_their_variance_beside_the_printed_one():
     table = compared_tables(both(), ["alone"])[0]
     # Two seeds 0.02 apart: the variance is 0.02 ** 2 / 2.
     assert rows_of(table, "ours") == {"alone": ("91.0 (2.0e-4)",) * 6}
-    printed = rows_of(table, "printed")["[H22] one network an instrument"]
-    assert printed[0] == "93.2 (2.8e-4)"
+    printed = rows_of(table, "printed")["[H22] individual networks"]
+    assert printed[0] == "93.24 (2.8e-4)"
     assert printed[-1] == "\N{EN DASH}"
 
 
@@ -89,6 +90,14 @@ def test_individual_networks_have_no_row_in_p2():
         "74.7",
         "54.7",
     )
+
+
+def test_means_that_no_paper_prints_are_marked():
+    p1, p2 = (compared_tables(both(), ["alone"])[place] for place in (1, -1))
+    printed = rows_of(p1, "printed")["[H24] CSN"]
+    assert printed[:6] == ("82.89", "61.94", "67.40", "70.15", "74.08", "[71.29]")
+    assert rows_of(p2, "printed")["[H24] basic triplets"][5] == "[46.2]"
+    assert DERIVED in p1.notice
 
 
 def test_mean_over_fewer_instruments_says_over_how_many():
@@ -116,9 +125,11 @@ def test_criteria_stand_beside_those_of_the_paper():
         for rank in (1, 2, 3)
     ]
     pearson, spearman, ranks = compared_tables([], criteria=criteria)
-    assert rows_of(pearson, "ours") == {"alone, mix": ("0.2", *["\N{EN DASH}"] * 4)}
+    assert rows_of(pearson, "ours") == {"alone, mix": ("0.20", *["\N{EN DASH}"] * 4)}
     assert rows_of(pearson, "printed")["[H22], drums"][:2] == ("", "-0.014")
-    assert rows_of(spearman, "ours")["alone, mix"][0] == "0.3"
+    # As the paper prints it, with its last zero.
+    assert rows_of(spearman, "printed")["[H22], mix"][3] == "0.060"
+    assert rows_of(spearman, "ours")["alone, mix"][0] == "0.30"
     assert rows_of(ranks, "ours") == {"alone, bass": ("1.00", "0.50", "0.33")}
     assert rows_of(ranks, "printed")["[H22], drums"] == ("0.31", "0.35", "0.22")
 
@@ -126,7 +137,8 @@ def test_criteria_stand_beside_those_of_the_paper():
 def test_text_marks_what_is_printed():
     text = compared_text(compared_tables(both(), ["alone"]))
     assert "* [H24] CSN" in text
-    assert PRINTED_NOTICE in text
+    assert NOTICE in text
+    assert DERIVED in text
     assert max(map(len, text.splitlines())) <= 120
 
 

@@ -74,7 +74,7 @@ def test_scores_stand_beside_what_the_papers_print(bare, score, table):
     assert re.search(r'<td class="number best">91\.2', html)
     assert re.search(r'<td class="number">40\.0', html)
     assert "86.2–96.2" in words(html)  # noqa: RUF001
-    assert "[H24] Table 1: CSN 89.7 84.5 85.7 86.3 84.9 86.2" in words(html)
+    assert "[H24] Table 1: CSN 89.69 84.45 85.70 86.26 84.86 [86.19]" in words(html)
     assert "on another corpus (Slakh2100): not comparable one to one" in words(html)
 
 
