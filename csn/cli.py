@@ -12,16 +12,17 @@ import io
 import logging
 import re
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, get_args
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from csn import recipes
-from csn.config import ExperimentConfig
+from csn import recipes, storage
+from csn.config import ExperimentConfig, from_json
 from csn.errors import ConfigError, CsnError, TrainingError
 from csn.evaluation.comparison import Comparison
+from csn.search_space import Scheduler, Search, Sweep, load_search_space
 
 log = logging.getLogger("csn")
 
@@ -38,6 +39,20 @@ Usage: [RECIPE ...] [--name NAME] [--seeds SEED ...] [any option below, for all 
   --name: the comparison's, and of its folder (default: {COMPARISON_NAME})
   --seeds: seeds of every recipe; they stand for --seed (default: 0)
 Without a recipe: {", ".join(COMPARED_RECIPES)}."""
+
+DEFAULT_SPACE = "tune_spaces/loss.toml"
+SWEEP_HELP = f"""
+Usage: [RECIPE] [options of the sweep] [any option below, for all trials]
+  --space FILE: what is varied (default: {DEFAULT_SPACE})
+  --num_samples N: trials (default: the space's; of a grid all of it)
+  --search optuna|random|grid (default: optuna)
+  --scheduler asha|none: whether to stop trials that fall behind (default: asha)
+  --max_concurrent N: trials at a time (default: as many as the cluster holds)
+  --final_seeds [SEED ...]: train the best and the recipe from these, or not (default: 0 1 2)
+  --name NAME: the sweep's (default: <recipe>-<space>)"""
+CONFIG_HELP = (
+    "Instead of a recipe, --config FILE takes a configuration as JSON: a sweep's best.json."
+)
 
 _registry = ConstructorRegistry()
 
@@ -76,20 +91,83 @@ def _fail(code: int, error: CsnError) -> None:
 
 
 def experiment(arguments: Sequence[str], description: str = "") -> ExperimentConfig:
-    """Read ``[RECIPE] [--field value ...]``; without a recipe it is `demo`.
+    """Read ``[RECIPE | --config FILE] [--field value ...]``; without a recipe it is `demo`.
 
     Raises
     ------
     ConfigError
         Unknown recipe or option, or a value that does not fit.
     """
-    rest = list(arguments)
-    name = rest.pop(0) if rest and not rest[0].startswith("-") else DEFAULT_RECIPE
-    _check_known([name])
+    label, base, rest = _base(arguments)
     try:
-        return _configured(name, rest, description)
+        return _configured(base, rest, description)
     except ConfigError as error:
-        raise ConfigError(f"{error} (recipe {name}; see --help)") from error
+        raise ConfigError(f"{error} ({label}; see --help)") from error
+
+
+def _base(arguments: Sequence[str]) -> tuple[str, ExperimentConfig, list[str]]:
+    """Find what the options override: how to call it, the recipe or file, and the options."""
+    rest = list(arguments)
+    name = rest.pop(0) if rest and not rest[0].startswith("-") else None
+    own, options = _parsed(rest, {"--config": {}})
+    if own.config is None:
+        name = DEFAULT_RECIPE if name is None else name
+        _check_known([name])
+        return f"recipe {name}", recipes.ALL[name](), options
+    if name is not None:
+        raise ConfigError(f"give a recipe ({name}) or --config {own.config}, not both")
+    return f"--config {own.config}", _from_file(own.config), options
+
+
+def _from_file(path: str) -> ExperimentConfig:
+    """Read a configuration from a file, or from an object store."""
+    try:
+        return from_json(storage.read_bytes(path))
+    except CsnError as error:
+        raise ConfigError(f"--config {path}: {error}") from error
+
+
+def sweep(arguments: Sequence[str], description: str = "") -> Sweep:
+    """Read ``[RECIPE | --config FILE] [--space FILE] [--num_samples N] ... [--field value ...]``.
+
+    Raises
+    ------
+    ConfigError
+        Unknown recipe, option or space, or a value that does not fit, in the space as well.
+    """
+    label, base, rest = _base(arguments)
+    own, options = _parsed(
+        rest,
+        {
+            "--space": {"default": DEFAULT_SPACE},
+            "--num_samples": {"type": int},
+            "--search": {"default": "optuna", "choices": get_args(Search)},
+            "--scheduler": {"default": "asha", "choices": get_args(Scheduler)},
+            "--max_concurrent": {"type": int},
+            "--final_seeds": {"type": int, "nargs": "*", "default": [0, 1, 2]},
+            "--name": {},
+        },
+    )
+    try:
+        config = _configured(base, options, f"{description}\n{SWEEP_HELP}")
+        space = load_search_space(own.space).of(config)
+        num_samples = space.num_samples if own.num_samples is None else own.num_samples
+        if own.search == "grid":
+            whole = len(space.grid(config))
+            num_samples = whole if own.num_samples is None else min(own.num_samples, whole)
+        return Sweep(
+            name=f"{config.name}-{space.name}" if own.name is None else own.name,
+            recipe=config.name,
+            config=config,
+            space=space,
+            num_samples=num_samples,
+            search=own.search,
+            scheduler=own.scheduler,
+            max_concurrent=own.max_concurrent,
+            final_seeds=tuple(own.final_seeds),
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{error} ({label}; see --help)") from error
 
 
 def comparison(arguments: Sequence[str], description: str = "") -> Comparison:
@@ -105,7 +183,7 @@ def comparison(arguments: Sequence[str], description: str = "") -> Comparison:
     names = rest[:first_option] or list(COMPARED_RECIPES)
     _check_known(names)
     if {"-h", "--help"} & set(rest):
-        _configured(names[0], ["--help"], f"{description}\n{COMPARISON_HELP}")
+        _configured(recipes.ALL[names[0]](), ["--help"], f"{description}\n{COMPARISON_HELP}")
     own, options = _comparison_options(rest[first_option:])
     for given in (names, own.seeds):
         if repeated := [str(one) for one in dict.fromkeys(given) if given.count(one) > 1]:
@@ -117,7 +195,7 @@ def comparison(arguments: Sequence[str], description: str = "") -> Comparison:
             # The comparison's name is a folder's, as an experiment's is, and refused as that.
             words = [*options, f"--name={own.name}", f"--seed={seed}"]
             try:
-                configs.setdefault(name, _configured(name, words, description))
+                configs.setdefault(name, _configured(recipes.ALL[name](), words, description))
             except ConfigError as error:
                 faults.setdefault(str(error), []).append(name)
     if faults:
@@ -128,17 +206,30 @@ def comparison(arguments: Sequence[str], description: str = "") -> Comparison:
 
 def _comparison_options(words: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
     """Split the comparison's own options from those of the experiments, which keep their order."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--name", default=COMPARISON_NAME)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--seed", dest="lone_seed")
-    try:
-        own, options = parser.parse_known_args(list(words))
-    except argparse.ArgumentError as error:
-        raise ConfigError(f"{error} (see --help)") from error
+    own, options = _parsed(
+        words,
+        {
+            "--name": {"default": COMPARISON_NAME},
+            "--seeds": {"type": int, "nargs": "+", "default": [0]},
+            "--seed": {"dest": "lone_seed"},
+        },
+    )
     if own.lone_seed is not None:
         raise ConfigError(f"a comparison takes --seeds {own.lone_seed}, not --seed (see --help)")
     return own, options
+
+
+def _parsed(
+    words: Sequence[str], known: Mapping[str, Mapping[str, Any]]
+) -> tuple[argparse.Namespace, list[str]]:
+    """Split the options `known`, with argparse's settings of each, from all others."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for option, settings in known.items():
+        parser.add_argument(option, **settings)
+    try:
+        return parser.parse_known_args(list(words))
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"{error} (see --help)") from error
 
 
 def _check_known(names: Sequence[str]) -> None:
@@ -147,17 +238,20 @@ def _check_known(names: Sequence[str]) -> None:
         raise ConfigError(f"unknown recipe {', '.join(unknown)}; there are {known}")
 
 
-def _configured(name: str, options: Sequence[str], description: str) -> ExperimentConfig:
-    """Configure the recipe `name` with `options`; prints the help where that is asked."""
+def _configured(
+    base: ExperimentConfig, options: Sequence[str], description: str
+) -> ExperimentConfig:
+    """Override `base` with `options`; prints the help where that is asked."""
     if {"-h", "--help"} & set(options):
+        description = f"{description}\n{CONFIG_HELP}"
         known = "\n".join(f"  {n}: {r.__doc__}" for n, r in recipes.ALL.items())
-        description = f"{description}\n\nRecipes (the first word; {name} is shown):\n{known}"
+        description = f"{description}\n\nRecipes (the first word; {base.name} is shown):\n{known}"
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
             return tyro.cli(
                 ExperimentConfig,
-                default=recipes.ALL[name](),
+                default=base,
                 args=list(options),
                 description=description,
                 config=(tyro.conf.FlagConversionOff,),

@@ -11,7 +11,7 @@ last, says that the training is complete and from what.
 import json
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,10 +76,16 @@ class Trained:
     best_epoch: int
 
 
-def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
+def fit(
+    config: ExperimentConfig,
+    tracks: pa.Table,
+    stages: Stages,
+    callbacks: Sequence[UserCallback] = (),
+) -> Trained:
     """Train the network of `config` on prepared `tracks` (`TRACK_SCHEMA`), or find it trained.
 
-    What it builds on (`csn.curriculum`) is trained before, where that is not done yet.
+    What it builds on (`csn.curriculum`) is trained before, where that is not done yet; `callbacks`
+    are told of the training itself alone.
 
     Raises
     ------
@@ -119,7 +125,7 @@ def fit(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> Trained:
                 "validation": validation,
                 "board": board,
             }
-            result = _run(config, paths, settings)
+            result = _run(config, paths, settings, callbacks)
         trained = _export(config, paths, result, started_at)
         mixes = len(trained.history) * num_steps // config.training.num_epochs
         mixes *= config.training.batch_size * objective.mixes_per_row
@@ -179,7 +185,12 @@ def discard_torn_notes(run_uri: str) -> None:
         storage.remove(uri)
 
 
-def _run(config: ExperimentConfig, paths: Paths, settings: dict[str, Any]) -> TrainResult:
+def _run(
+    config: ExperimentConfig,
+    paths: Paths,
+    settings: dict[str, Any],
+    callbacks: Sequence[UserCallback],
+) -> TrainResult:
     workers = config.workers
     run = f"run-{paths.training_digest}"
     discard_torn_notes(paths.experiment("checkpoints", run))
@@ -200,7 +211,7 @@ def _run(config: ExperimentConfig, paths: Paths, settings: dict[str, Any]) -> Tr
             failure_config=FailureConfig(max_failures=workers.max_failures),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
             logging_config=LoggingConfig(log_level="ERROR"),
-            callbacks=[StopOnOwnErrors()],
+            callbacks=[StopOnOwnErrors(), *callbacks],
             worker_runtime_env={"env_vars": _WORKER_ENVIRONMENT},
         ),
     )

@@ -56,7 +56,9 @@ def test_commands_in_the_docstring_work_as_they_stand(job):
 
 
 def configurations(job: Path, arguments: list[str]) -> list[ExperimentConfig]:
-    """What a job makes of `arguments`: an experiment, or the recipes that it compares."""
+    """What a job makes of `arguments`: an experiment, a sweep's, or the recipes it compares."""
+    if "read=cli.sweep" in job.read_text():
+        return [cli.sweep(arguments).config]
     if "read=cli.comparison" not in job.read_text():
         return [cli.experiment(arguments)]
     compared = cli.comparison(arguments)

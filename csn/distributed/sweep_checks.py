@@ -1,0 +1,127 @@
+"""What of a sweep is refused before any trial starts.
+
+Conventions
+-----------
+Each check raises an error that says what is wanted and what there is. As many trials run at a time
+as leave `RENDER_CPUS` for rendering, which all of them share: what renders needs no other to end,
+so trials never wait for each other.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from csn import storage
+from csn.conditions import MIX
+from csn.config import ExperimentConfig, WorkerConfig
+from csn.distributed import cluster
+from csn.distributed.trials import sweep_uri
+from csn.errors import ConfigError, StorageError
+from csn.search_space import Sweep
+
+log = logging.getLogger(__name__)
+
+NOT_VARIED = ("name", "root", "on_existing", "corpus", "audio", "workers", "evaluation")
+"""Sections that are not learnt with, or that change what is prepared once for all trials."""
+
+
+def metric_of(sweep: Sweep) -> str:
+    """First metric of the space that training reports; ConfigError where it reports none."""
+    known = reported_metrics(sweep.config)
+    for metric in sweep.space.metrics:
+        # What a loss is made of is told under names of its own, which only a training knows.
+        if metric in known or metric.startswith("train/"):
+            return metric
+    raise ConfigError(
+        f"{sweep.space.name}: training {sweep.recipe} never reports "
+        f"{' or '.join(sweep.space.metrics)}; it reports {', '.join(known)}"
+    )
+
+
+def reported_metrics(config: ExperimentConfig) -> list[str]:
+    """Metrics of a training's validations and of its loss."""
+    network = config.network
+    protocols = ["music_id"] if network.individual else ["pseudo_mix_id", "music_id"]
+    if network.of_concepts:
+        protocols = ["concept_triplets"]
+    of = (*(name for name in network.conditions if name != MIX), "mean")
+    found = [f"val/{protocol}/{name}" for protocol in protocols for name in of]
+    found += ["val/loss"] if network.of_concepts else []
+    return [*found, f"train/loss/{config.loss.kind}", "train/active"]
+
+
+def check_varied(sweep: Sweep) -> None:
+    """Refuse to vary what is prepared: a sweep prepares its tracks once."""
+    for field in sweep.space.fields:
+        section = field.name.partition(".")[0]
+        if section in NOT_VARIED:
+            raise ConfigError(
+                f"{sweep.space.name}: {field.name} is not learnt with, or changes what is "
+                f"prepared once for all trials; vary it by hand, as --{field.name}"
+            )
+
+
+def num_at_once(sweep: Sweep, noted: int | None = None) -> int:
+    """How many trials run at a time, `noted` where the sweep began with that; says the arithmetic.
+
+    Raises
+    ------
+    ConfigError
+        So many as are asked for do not fit on the cluster, which would wait for ever.
+    """
+    have, workers = ray.cluster_resources(), sweep.config.workers
+    fit_in = num_fitting(workers, have)
+    slots = noted or min(sweep.max_concurrent or fit_in, sweep.num_samples)
+    ranks = f"{workers.num_train_workers} x {workers.cpus_per_train_worker:g} CPUs"
+    gpus = f" and {workers.num_train_workers} GPUs" if workers.use_gpu else ""
+    needed = slots * workers.num_train_workers * workers.cpus_per_train_worker
+    told = (
+        f"{slots} trials at a time x {ranks}{gpus} of train workers + {cluster.RENDER_CPUS:g} "
+        f"to render = {needed + cluster.RENDER_CPUS:g} CPUs"
+    )
+    if slots > fit_in:
+        raise ConfigError(
+            f"{told}, the cluster has {cluster.described(have)}, enough for {fit_in}; lower "
+            "--max_concurrent or --workers.cpus_per_train_worker"
+        )
+    log.info("%s of %g", told, have.get("CPU", 0))
+    return slots
+
+
+def num_fitting(workers: WorkerConfig, have: Mapping[str, float]) -> int:
+    """How many trials fit on a cluster beside what renders for all of them."""
+    cpus = workers.num_train_workers * workers.cpus_per_train_worker
+    fitting = int((have.get("CPU", 0) - cluster.RENDER_CPUS) / cpus + 1e-6)
+    if workers.use_gpu:
+        fitting = min(fitting, int(have.get("GPU", 0) // workers.num_train_workers))
+    return fitting
+
+
+def check_nodes_write(sweep: Sweep) -> None:
+    """Refuse a root that some node cannot write, or that is another folder there.
+
+    Raises
+    ------
+    StorageError
+        The first node's fault.
+    """
+    mark = sweep_uri(sweep, "sweep.json")
+    look: Any = ray.remote(num_cpus=0)(_look)
+    for node in ray.nodes():
+        if not node["Alive"] or not node["Resources"].get("CPU"):
+            continue
+        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+        fault = ray.get(look.options(scheduling_strategy=there).remote(sweep.config.root, mark))
+        if fault:
+            raise StorageError(f"trials on {node['NodeManagerAddress']} cannot use it: {fault}")
+
+
+def _look(root: str, mark: str) -> str:
+    try:
+        storage.check_writable(storage.absolute(root))
+    except StorageError as error:
+        return str(error)
+    return "" if storage.exists(mark) else f"{mark} is not there; is {root} on one machine alone?"
