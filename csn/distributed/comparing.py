@@ -10,32 +10,36 @@ Choices
 As many trainings as the cluster holds run at a time, each driven by a Ray task that reserves
 nothing: it only waits for its own workers. Where one fits, it is driven by this process. Two
 experiments that would make the same teachers, or write the same baseline, never run together.
+An experiment keeps the baselines that an earlier comparison scored beside it, whichever recipes
+are named now; the tables show those of this comparison.
 """
 
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import ray
 from ray.exceptions import RayError
 
 from csn import curriculum, storage
-from csn.config import ExperimentConfig, WorkerConfig, from_json, to_json
+from csn.config import CorpusConfig, ExperimentConfig, WorkerConfig, from_json, to_json
 from csn.distributed import cluster, experiment, ingest
-from csn.distributed.compatibility import check_separator, check_start
-from csn.distributed.embedding import read_embeddings
+from csn.distributed.compatibility import check_kept, check_separator, check_start
+from csn.distributed.gathering import gathered
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported
-from csn.distributed.scoring import distances_of
-from csn.distributed.systems import system_digests
+from csn.distributed.scoring import SCORES
+from csn.distributed.systems import BASELINES, baseline_digests
 from csn.distributed.training import read_finished
 from csn.errors import ConfigError, CsnError, TrainingError
-from csn.evaluation.comparison import Comparison, Entry, compared_table
-from csn.evaluation.criteria import Distances
-from csn.evaluation.criteria_scores import criteria_rows, mean_criteria
+from csn.evaluation.comparison import Comparison, Entry
 from csn.paths import Paths
-from csn.records import OURS
-from csn.reports.comparison import ComparedRun, ComparisonData, render_comparison, tables_of
+from csn.reports.comparison import (
+    fewer_seeds,
+    render_comparison,
+    tables_of,
+)
 from csn.reports.text_tables import compared_text
 
 log = logging.getLogger(__name__)
@@ -48,21 +52,27 @@ def compare(comparison: Comparison) -> str:
     ------
     ConfigError
         A system can never run: everything that is wrong is said before anything starts.
+    CsnError
+        No system has a corpus.
     TrainingError
         Some systems failed. What the others gave is written nevertheless.
     """
     entries = comparison.entries()
     storage.check_writable(comparison.root)
     missing = [entry for entry in entries if not _is_finished(entry.config)]
-    _refuse(missing, check_separator)
-    _refuse(missing, check_start)
+    for check in (check_kept, check_separator, check_start):
+        _refuse(missing, check)
     failures: dict[str, str] = {}
     if missing:
         log.info("%s of %s experiments are missing", len(missing), len(entries))
         with cluster.joined():
             _refuse(missing, lambda config: cluster.check_fits(config.workers))
-            _prepare(missing)
-            failures = _run_all(missing)
+            faults = _prepare(missing)
+            if len(faults) == len(entries):
+                raise next(iter(faults.values()))
+            failures = {name: " ".join(str(fault).split()) for name, fault in faults.items()}
+            having = [_with_kept_baselines(e) for e in missing if e.name not in faults]
+            failures |= _run_all(having)
     else:
         log.info("all %s experiments are finished", len(entries))
     return _written(comparison, entries, failures)
@@ -86,16 +96,48 @@ def _refuse(entries: Iterable[Entry], check: Any) -> None:
         raise ConfigError("; ".join(told))
 
 
-def _prepare(entries: Sequence[Entry]) -> None:
-    """Compose and prepare each corpus once, before experiments that share it start together."""
-    seen = []
+def _with_kept_baselines(entry: Entry) -> Entry:
+    """Let `entry` score again, beside what it asks for, the baselines that it has scores of."""
+    uri = Paths(entry.config).experiment(SCORES)
+    if not storage.exists(uri):
+        return entry
+    had = set(storage.read_table(uri, ["system"])["system"].to_pylist())
+    wanted = entry.config.evaluation.baselines
+    kept = tuple(name for name in BASELINES if name in had and name not in wanted)
+    evaluation = replace(entry.config.evaluation, baselines=(*wanted, *kept))
+    return replace(entry, config=replace(entry.config, evaluation=evaluation))
+
+
+def _prepare(entries: Sequence[Entry]) -> dict[str, CsnError]:
+    """Make each corpus once, before experiments that share it start together.
+
+    Returns
+    -------
+    dict
+        What is wrong with the corpus of some experiments, by their names.
+    """
+    tried: dict[tuple[str, CorpusConfig], CsnError | None] = {}
     for entry in entries:
-        paths = Paths(entry.config)
-        if (made := (paths.prepared, entry.config.corpus)) not in seen:
-            seen.append(made)
-            stages = Stages(storage.join(paths.prepared, "stages.json"))
-            ingest.compose(entry.config, stages)
-            ingest.prepare(entry.config, stages)
+        if _corpus_of(entry) not in tried:
+            tried[_corpus_of(entry)] = _corpus_fault(entry.config)
+    faults = {entry.name: tried[_corpus_of(entry)] for entry in entries}
+    return {name: fault for name, fault in faults.items() if fault}
+
+
+def _corpus_of(entry: Entry) -> tuple[str, CorpusConfig]:
+    return Paths(entry.config).prepared, entry.config.corpus
+
+
+def _corpus_fault(config: ExperimentConfig) -> CsnError | None:
+    """Compose and prepare the corpus of `config`; returns why that failed, if it did."""
+    stages = Stages(storage.join(Paths(config).prepared, "stages.json"))
+    try:
+        ingest.compose(config, stages)
+        ingest.prepare(config, stages)
+    except CsnError as error:
+        log.warning("%s: %s", config.corpus.name, error)
+        return error
+    return None
 
 
 def num_at_once(workers: Iterable[WorkerConfig], have: Mapping[str, float]) -> int:
@@ -111,6 +153,8 @@ def num_at_once(workers: Iterable[WorkerConfig], have: Mapping[str, float]) -> i
 
 def _run_all(entries: Sequence[Entry]) -> dict[str, str]:
     """Run `entries`; returns why some failed, by their names."""
+    if not entries:
+        return {}
     slots = num_at_once((e.config.workers for e in entries), ray.cluster_resources())
     log.info("%s training%s at a time", slots, "s" if slots > 1 else "")
     ended = _ended_apart(entries, slots) if slots > 1 else _ended_here(entries)
@@ -154,7 +198,8 @@ def next_to_run(waiting: Iterable[Entry], running: Collection[Entry]) -> Entry |
 
 def _claims(config: ExperimentConfig) -> set[str]:
     """Names of what `config` makes that another experiment may need as well."""
-    claims = {name for name in config.evaluation.baselines if name == "mean_mel"}
+    paths = Paths(config)
+    claims = set(map(paths.embeddings, baseline_digests(config).values()))
     for earlier in curriculum.before(config):
         if read_finished(Paths(earlier)) is None:
             claims |= {earlier.name, *_claims(earlier)}
@@ -188,7 +233,7 @@ def _in_a_line(error: Exception) -> str:
 
 def _written(comparison: Comparison, entries: Sequence[Entry], failures: dict[str, str]) -> str:
     """Write scores and page, say the tables, and report what failed."""
-    data = _gathered(comparison, entries, failures)
+    data = gathered(comparison, entries, failures)
     told = f"{len(failures)} of {len(entries)} experiments failed: " + "; ".join(
         f"{name}: {reason}" for name, reason in failures.items()
     )
@@ -199,62 +244,10 @@ def _written(comparison: Comparison, entries: Sequence[Entry], failures: dict[st
     storage.write_table(storage.join(folder, "scores.parquet"), data.scores)
     uri = storage.join(folder, "report.html")
     storage.write_bytes(uri, render_comparison(data).encode())
-    for line in compared_text(tables_of(data)).splitlines():
+    for line in compared_text(tables_of(data), fewer_seeds(data)).splitlines():
         log.info("%s", line)
     for warning in data.warnings:
         log.warning("%s", warning)
     if failures:
         raise TrainingError(f"{told}; the others are in {uri}")
     return uri
-
-
-def _gathered(
-    comparison: Comparison, entries: Sequence[Entry], failures: Mapping[str, str]
-) -> ComparisonData:
-    """Read what the experiments that did not fail have written."""
-    scores, runs, warnings = [], [], []
-    heard: dict[str, list[Mapping[str, Distances]]] = {}
-    for entry in entries:
-        paths = Paths(entry.config)
-        if entry.name in failures:
-            continue
-        scores.append((entry.recipe, storage.read_table(paths.experiment("scores.parquet"))))
-        if not entry.config.network.of_concepts:
-            heard.setdefault(entry.recipe, []).append(_distances(entry.config))
-        told = storage.read_json(paths.experiment("warnings.json"))
-        warnings += [f"{entry.name}: {message}" for message in told]
-        stages = Stages(paths.experiment("stages.json")).all()
-        href = f"../../experiments/{entry.name}/report.html"
-        shared = tuple(_built_on(entry.config))
-        runs.append(ComparedRun(entry.recipe, entry.seed, href, tuple(stages), shared))
-    distances, criteria = {}, []
-    for recipe, found in heard.items():
-        distances[recipe], told = mean_criteria(found)
-        compared = criteria_rows(distances[recipe], seed=None)
-        criteria += [{"recipe": recipe, **row} for row in compared.rows]
-        warnings += [f"{recipe}: {message}" for message in (*told, *compared.messages)]
-    return ComparisonData(
-        comparison=comparison,
-        scores=compared_table(scores),
-        distances=distances,
-        criteria=criteria,
-        runs=runs,
-        failures=failures,
-        warnings=warnings,
-        finished_at=storage.utc_now(),
-    )
-
-
-def _distances(config: ExperimentConfig) -> dict[str, Distances]:
-    """Read how far apart an experiment's network finds the tracks, under each criterion."""
-    paths = Paths(config)
-    uri = paths.embeddings(system_digests(config, paths)[OURS])
-    return distances_of(config, read_embeddings(uri, config.network.conditions))[0]
-
-
-def _built_on(config: ExperimentConfig) -> Iterator[str]:
-    """Names of all experiments that `config` builds on, each once."""
-    names: dict[str, None] = {}
-    for earlier in curriculum.before(config):
-        names |= dict.fromkeys((*_built_on(earlier), earlier.name))
-    yield from names

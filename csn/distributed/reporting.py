@@ -48,7 +48,10 @@ def write_report(config: ExperimentConfig, uris: Mapping[str, str], stages: Stag
 
 
 def is_reported(config: ExperimentConfig) -> bool:
-    """Whether this very configuration is trained, embedded, scored and reported."""
+    """Whether this very configuration is trained, embedded, scored and reported.
+
+    More baselines than it asks for are no fault.
+    """
     paths = Paths(config)
     manifest = paths.experiment("manifest.json")
     if not storage.exists(manifest):
@@ -58,13 +61,18 @@ def is_reported(config: ExperimentConfig) -> bool:
     made = [paths.experiment(name) for name in (SCORES, CRITERIA, "report.html")]
     if read_finished(paths) is None or not all(map(storage.exists, made)):
         return False
+    systems = storage.read_table(paths.experiment(SCORES), ["system"])["system"]
+    if not {OURS, *config.evaluation.baselines} <= set(systems.to_pylist()):
+        return False
     embedded = map(paths.embeddings, system_digests(config, paths).values())
     return all(storage.exists(storage.join(uri, MANIFEST)) for uri in embedded)
 
 
 def _results_digest(config: ExperimentConfig) -> str:
-    """Names all that scores and report depend on."""
-    return storage.digest([Paths(config).training_digest, asdict(config.evaluation)])
+    """Names all that our system's scores depend on; other systems may stand beside them."""
+    evaluation = asdict(config.evaluation)
+    del evaluation["baselines"]
+    return storage.digest([Paths(config).training_digest, evaluation])
 
 
 def report_data(config: ExperimentConfig, uris: Mapping[str, str], stages: Stages) -> ReportData:

@@ -9,8 +9,8 @@ import ray
 
 from csn import recipes, storage
 from csn.config import to_json
-from csn.distributed import comparing
-from csn.errors import ConfigError, TrainingError
+from csn.distributed import comparing, training
+from csn.errors import ConfigError, CorpusError, TrainingError
 from csn.evaluation.comparison import COMPARED_SCHEMA, Comparison
 from csn.paths import Paths
 
@@ -68,6 +68,59 @@ def test_second_call_trains_nothing(page, comparison, snapshot, monkeypatch):
     assert snapshot(folder) == before
 
 
+@pytest.fixture
+def training_refused(monkeypatch):
+    def refused(*_):
+        raise AssertionError("a network was trained again")
+
+    monkeypatch.setattr(training, "_run", refused)
+
+
+def test_resumed_comparison_scores_only_what_is_missing(
+    page, comparison, snapshot, training_refused
+):
+    *finished, interrupted = [Paths(e.config).experiment() for e in comparison.entries()]
+    before = [snapshot(folder) for folder in finished]
+    Path(interrupted, "manifest.json").unlink()
+    Path(interrupted, "report.html").unlink()
+    assert comparing.compare(comparison) == str(page)
+    assert Path(interrupted, "report.html").is_file()
+    assert [snapshot(folder) for folder in finished] == before
+
+
+def test_baselines_stay_whichever_recipes_are_named(
+    page, comparison, snapshot, training_refused, monkeypatch
+):
+    individual = {RECIPES[1]: comparison.recipes[RECIPES[1]]}
+    alone = comparing.compare(replace(comparison, name="alone", recipes=individual))
+    systems = {"csn", "untrained", "mean_mel"}
+    assert set(pq.read_table(Path(alone).with_name("scores.parquet"))["system"].to_pylist()) == (
+        systems
+    )
+    folder = str(Path(comparison.root, "experiments"))
+    before = snapshot(folder)
+    monkeypatch.setattr(comparing.experiment, "train", None)  # nobody calls it
+    assert comparing.compare(comparison) == str(page)
+    assert snapshot(folder) == before
+    scores = pq.read_table(page.with_name("scores.parquet")).to_pylist()
+    assert {row["recipe"] for row in scores if row["system"] != "csn"} == {RECIPES[0]}
+
+
+def test_corpus_that_cannot_be_had_fails_its_own_systems_alone(page, comparison, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    joint, individual = (comparison.recipes[name] for name in RECIPES)
+    broken = replace(individual, corpus=replace(individual.corpus, uri=str(empty)))
+    some = Comparison("corpora", {RECIPES[1]: broken, RECIPES[0]: joint}, (0,))
+    with pytest.raises(TrainingError, match="1 of 2 experiments failed") as caught:
+        comparing.compare(some)
+    assert f"{RECIPES[1]}-seed0: {empty}: no track found" in str(caught.value)
+    scores = pq.read_table(page.parents[1] / "corpora" / "scores.parquet")
+    assert set(scores["recipe"].to_pylist()) == {RECIPES[0]}
+    with pytest.raises(CorpusError, match="no track found"):
+        comparing.compare(Comparison("none", {RECIPES[1]: broken}, (0,)))
+
+
 def test_experiments_are_driven_by_tasks(page, comparison):
     # They are finished, so that the tasks find nothing to do.
     entries = comparison.entries()
@@ -94,7 +147,7 @@ def test_one_that_fails_is_named_and_the_others_are_kept(page, comparison):
     found = {(row["recipe"], row["seed"]) for row in scores}
     assert found == {(blocked.recipe, 0), (other.recipe, 0), (other.recipe, 7)}
     text = (page.parents[1] / "partly" / "report.html").read_text()
-    assert f"{blocked.recipe} lacks seed 7" in text
+    assert f"{blocked.recipe} lacks seed 7: its means are over 1 of 2 seeds" in text
     assert "failed" in text
 
 

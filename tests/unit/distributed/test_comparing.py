@@ -1,11 +1,19 @@
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
-from csn import recipes
+from csn import recipes, storage
 from csn.config import WorkerConfig
-from csn.distributed.comparing import next_to_run, num_at_once
+from csn.distributed.comparing import (
+    _with_kept_baselines,
+    next_to_run,
+    num_at_once,
+)
+from csn.distributed.gathering import scores_of
 from csn.evaluation.comparison import Comparison
+from csn.paths import Paths
+from csn.records import SCORE_SCHEMA
 
 
 @pytest.mark.parametrize(
@@ -49,6 +57,43 @@ def test_systems_that_share_teachers_do_not_run_together(tmp_path):
 def test_no_two_write_the_mean_spectrum_together(tmp_path):
     first, second = entries(tmp_path, "tiny_free_mixing")
     assert next_to_run([second], [first]) is None
+
+
+def test_no_two_write_the_same_hand_made_features_or_untrained_network_together(tmp_path):
+    first, second = (
+        replace(entry, config=replace(entry.config, evaluation=evaluation))
+        for entry in entries(tmp_path, "tiny_free_mixing")
+        for evaluation in [
+            replace(entry.config.evaluation, baselines=("untrained", "librosa_features"))
+        ]
+    )
+    assert next_to_run([second], [first]) is None
+    # Of two seeds the untrained networks differ, of one they are the same.
+    (first, other), (second, _) = (
+        entries(tmp_path, "tiny_hashizume2024_scratch"),
+        entries(tmp_path, "tiny_hashizume2024_basic"),
+    )
+    untrained = replace(first.config.evaluation, baselines=("untrained",))
+    first, other, second = (
+        replace(entry, config=replace(entry.config, evaluation=untrained))
+        for entry in (first, other, second)
+    )
+    assert next_to_run([other], [first]) == other
+    assert next_to_run([second], [first]) is None
+
+
+def test_an_experiment_keeps_the_baselines_that_it_has_scores_of(tmp_path):
+    (entry,) = entries(tmp_path, "tiny_hashizume2022", seeds=(0,))
+    asked = replace(entry.config.evaluation, baselines=("mean_mel",))
+    entry = replace(entry, config=replace(entry.config, evaluation=asked))
+    assert _with_kept_baselines(entry) == entry
+    rows = [{"system": system} for system in ("csn", "untrained", "mean_mel")]
+    scores = pa.Table.from_pylist(rows, schema=SCORE_SCHEMA)
+    storage.write_table(Paths(entry.config).experiment("scores.parquet"), scores)
+    kept = _with_kept_baselines(entry).config.evaluation
+    assert kept.baselines == ("mean_mel", "untrained")
+    # The table of this comparison has what is asked for now.
+    assert scores_of(entry.config)["system"].to_pylist() == ["csn", "mean_mel"]
 
 
 def test_nothing_waiting_is_nothing_to_run():
