@@ -3,6 +3,7 @@
 import logging
 from typing import Any
 
+import optuna
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
@@ -11,6 +12,7 @@ from csn.distributed.trials import EPOCHS, OBJECTIVE
 from csn.search_space import SearchSpace, Sweep, Varied
 
 log = logging.getLogger(__name__)
+optuna.logging.set_verbosity(optuna.logging.WARNING)  # a line for each study, in its own form
 
 REDUCTION = 3
 """ASHA keeps the best of so many."""

@@ -39,7 +39,12 @@ def write_results(sweep: Sweep, metric: str, errors: Mapping[str, str]) -> str:
     TrainingError
         No trial has a value, or what is trained at the end failed; what there is is written.
     """
-    trials = [_trial(sweep, metric, trial_id, errors[trial_id]) for trial_id in sorted(errors)]
+    notes = [read_note(sweep, one) or Note(trial_id=one, values={}) for one in errors]
+    notes.sort(key=lambda note: (note.began_at, note.trial_id))
+    trials = [
+        _trial(sweep, metric, number, note, errors[note.trial_id])
+        for number, note in enumerate(notes, start=1)
+    ]
     data = SweepData(
         sweep=sweep,
         metric=metric,
@@ -76,8 +81,7 @@ def write_results(sweep: Sweep, metric: str, errors: Mapping[str, str]) -> str:
     return page
 
 
-def _trial(sweep: Sweep, metric: str, trial_id: str, error: str) -> SweptTrial:
-    note = read_note(sweep, trial_id) or Note(trial_id=trial_id, values={})
+def _trial(sweep: Sweep, metric: str, number: int, note: Note, error: str) -> SweptTrial:
     failures = note.failures
     status: Status = "finished" if note.is_finished else "stopped"
     if error:
@@ -85,7 +89,8 @@ def _trial(sweep: Sweep, metric: str, trial_id: str, error: str) -> SweptTrial:
         # A process that was killed had no time to say why.
         failures = failures or [error]
     return SweptTrial(
-        trial_id=trial_id,
+        trial_id=note.trial_id,
+        number=number,
         values=note.values,
         status=status,
         curve=[(int(row["epoch"]), row[metric]) for row in note.rows if metric in row],

@@ -15,7 +15,6 @@ the actor, and with it all that the actor started.
 """
 
 import logging
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -58,6 +57,7 @@ class Note:
 
     trial_id: str
     values: dict[str, Any]
+    began_at: str = field(default_factory=storage.utc_now)
     rows: list[dict[str, float]] = field(default_factory=list)
     """Metrics of each epoch with a validation."""
     is_finished: bool = False
@@ -151,7 +151,7 @@ def run_trial(drawn: Mapping[str, Any], settings: TrialSettings) -> None:
         config = trial_config(sweep, trial_id, note.values, settings.start)
         drive: Any = ray.remote(num_cpus=0, max_retries=0)(_drive)
         note.rows = ray.get(
-            drive.options(scheduling_strategy="DEFAULT").remote(
+            drive.options(scheduling_strategy="DEFAULT", runtime_env=_environment()).remote(
                 to_json(config),
                 settings.tracks,
                 settings.maker,
@@ -176,6 +176,15 @@ def _reason(error: Exception) -> str:
     return " ".join(str(own).split()) or type(own).__name__
 
 
+def _environment() -> dict[str, Any]:
+    """Say which cluster this is to all that a trial starts.
+
+    What frees the CPUs of a stopped trial asks it who still lives, and would find several where
+    more than one runs on a machine.
+    """
+    return {"env_vars": {"RAY_ADDRESS": ray.get_runtime_context().gcs_address}}
+
+
 def _drive(
     config_json: str, tracks: pa.Table, maker: Any, metric: str, callback: UserCallback
 ) -> list[dict[str, float]]:
@@ -184,8 +193,6 @@ def _drive(
 
     logging.getLogger().setLevel(logging.WARNING)
     cluster.quieten()
-    # Ray Train asks the cluster who still lives, and would not know which one if several run here.
-    os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
     config = from_json(config_json)
     paths = Paths(config)
     storage.write_bytes(paths.experiment("config.json"), config_json.encode())

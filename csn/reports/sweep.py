@@ -74,7 +74,7 @@ def trials_text(data: SweepData) -> str:
     lines = [["trial", *names, data.metric, "epoch", "epochs", "time", ""]]
     lines += [
         [
-            trial.number,
+            str(trial.number),
             *(shown(trial.values.get(name)) for name in names),
             MISSING if trial.best is None else f"{trial.best:.4f}",
             MISSING if trial.best_epoch is None else str(trial.best_epoch),

@@ -21,6 +21,8 @@ class SweptTrial:
     """One trial, and what became of it."""
 
     trial_id: str
+    number: int
+    """Its place in the order in which trials began, from 1."""
     values: Mapping[str, Any]
     status: Status
     curve: Sequence[tuple[int, float]] = ()
@@ -30,11 +32,6 @@ class SweptTrial:
     failures: Sequence[str] = ()
     """Why each of its tries failed."""
     seconds: float = 0.0
-
-    @property
-    def number(self) -> str:
-        """Short name: its number in the sweep."""
-        return self.trial_id.rpartition("_")[2].lstrip("0") or "0"
 
     @property
     def best_epoch(self) -> int | None:

@@ -93,7 +93,7 @@ def test_killed_sweep_goes_on_and_runs_no_finished_trial_again(
     assert [row["status"] for row in rows] == ["finished", "failed"]
     assert [row["config/optimizer.learning_rate"] for row in rows] == [2e-3, 1e30]
     assert (
-        "trial 1 failed 2 times: the loss is not a number" in (sweep / "report.html").read_text()
+        "trial 2 failed 2 times: the loss is not a number" in (sweep / "report.html").read_text()
     )
     best = from_json((sweep / "best.json").read_text())
     assert (best.name, best.optimizer.learning_rate) == ("tiny-rate-best", 2e-3)
@@ -111,7 +111,7 @@ def test_killed_sweep_goes_on_and_runs_no_finished_trial_again(
     again = cli.sweep([*words.split(), finished.corpus])
     assert tuning.tune_recipe(again) == str(sweep / "report.html")
     assert snapshot(str(root)) == whole
-    with pytest.raises(StorageError, match="is of another sweep .*num_samples was 2, now 1"):
+    with pytest.raises(StorageError, match=r"is of another sweep .*num_samples was 2, now 1"):
         tuning.tune_recipe(replace(again, num_samples=1))
 
 

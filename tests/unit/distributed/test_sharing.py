@@ -1,0 +1,57 @@
+from dataclasses import replace
+
+import pytest
+
+from csn import recipes
+from csn.config import WorkerConfig
+from csn.config.overrides import with_overrides
+from csn.distributed.sharing import plan_name
+from csn.distributed.sweep_checks import num_fitting
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"loss.margin": 0.4},
+        {"optimizer.learning_rate": 1e-5},
+        {"network.subspace_dim": 8},
+        {"frontend.num_mels": 64},
+        {"name": "other"},
+    ],
+)
+def test_what_no_plan_depends_on_leaves_its_name(values):
+    config = recipes.tiny()
+    assert plan_name(with_overrides(config, values)) == plan_name(config)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"seed": 1},
+        {"triplets.num_triplets": 128},
+        {"training.batch_size": 8},
+        {"training.num_epochs": 1},
+        {"loss.kind": "contrastive"},
+        {"network.conditions": ["drums", "bass"]},
+        {"corpus.num_train_tracks": 5},
+    ],
+)
+def test_what_a_plan_depends_on_changes_its_name(values):
+    config = recipes.tiny()
+    assert plan_name(with_overrides(config, values)) != plan_name(config)
+
+
+@pytest.mark.parametrize(
+    ("workers", "have", "fitting"),
+    [
+        ({}, {"CPU": 2}, 1),
+        ({"cpus_per_train_worker": 0.5}, {"CPU": 2}, 2),
+        ({"cpus_per_train_worker": 0.1}, {"CPU": 2}, 10),
+        ({"num_train_workers": 2}, {"CPU": 8}, 3),
+        ({"use_gpu": True}, {"CPU": 16, "GPU": 4}, 4),
+        ({"use_gpu": True, "num_train_workers": 2}, {"CPU": 16, "GPU": 3}, 1),
+        ({}, {"CPU": 1}, 0),
+    ],
+)
+def test_trials_share_what_renders(workers, have, fitting):
+    assert num_fitting(replace(WorkerConfig(), **workers), have) == fitting
