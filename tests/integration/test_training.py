@@ -1,5 +1,6 @@
 """Training on Ray, against the same training written down plainly: losses, ranks, failures."""
 
+import json
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import safetensors.torch
 import torch
 
 from csn import storage
@@ -267,6 +269,35 @@ def test_loss_that_is_no_number_names_step_and_tracks_and_is_not_tried_again(
     assert "lower --optimizer.learning_rate" in message
     assert "\n" not in message
     assert len(seen) == 1
+
+
+def test_epoch_without_numbers_replaces_neither_the_best_nor_the_last_checkpoint(
+    tiny, finished, planned, tracks, tmp_path, noted_history
+):
+    root = finished_root_with_a_faulty_track(finished, tmp_path, "Track00003")
+    config = replace(tiny, name="poisoned-later", root=root)
+    # The first epoch has only other tracks.
+    used = [[n for role in ROLES for n in row[f"{role}_tracks"]] for row in planned.to_pylist()]
+    sound = planned.filter(pa.array(["Track00003" not in names for names in used]))
+    first = pa.concat_tables([sound] * tiny.num_rows).slice(0, tiny.num_rows)
+    second = planned.slice(0, tiny.num_rows)
+    place = planned.schema.get_field_index("plan_index")
+    field = planned.schema.field(place)
+    plan = pa.concat_tables(
+        rows.set_column(place, field, pa.array([index] * len(rows), field.type))
+        for index, rows in enumerate((first, second))
+    )
+    storage.write_table(Paths(config).plan, plan)
+    with pytest.raises(TrainingError, match=r"of epoch 1; .*the last checkpoint is kept"):
+        fit(config, tracks)
+    assert [row["epoch"] for row in noted_history(Paths(config).experiment())] == [0]
+    (kept,) = Path(Paths(config).experiment()).glob("checkpoints/run-*/checkpoint_*/")
+    progress = json.loads((kept / "progress.json").read_text())
+    assert (progress["next_epoch"], progress["best_epoch"]) == (1, 0)
+    for name in ("model", "best"):
+        weights = safetensors.torch.load_file(kept / f"{name}.safetensors")
+        assert all(weight.isfinite().all() for weight in weights.values())
+    assert training.read_finished(Paths(config)) is None
 
 
 def finished_root_with_a_faulty_track(finished, folder, track):
