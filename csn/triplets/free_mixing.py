@@ -167,7 +167,7 @@ def _deal_parts(
     return dealt
 
 
-def _dealt(rng: np.random.Generator, tracks: Sequence[str], num: int) -> list[str]:
+def _dealt(rng: np.random.Generator, tracks: list[str], num: int) -> list[str]:
     """`num` of `tracks`, all about as often, in any order; silence where there is none."""
     if not tracks:
         return [ABSENT] * num
