@@ -30,7 +30,7 @@ from csn.config import (
     WorkerConfig,
 )
 
-DEMO_EPOCHS = 30
+DEMO_EPOCHS = 15
 DEMO_TRIPLETS = 480
 
 
