@@ -61,7 +61,7 @@ class NetworkConfig(Strict):
     which come in fours ([R22] has six blocks; 64 64 128 128 256 256 512)."""
     time_layers: int | None = None
     """``strided``: layers that halve the steps in time; those after them halve bands alone. None:
-    all do [LAB]."""
+    all do [LAB]. Other encoders do not look at it."""
     pooling: Literal["mean", "mean_std"] = "mean"
     """Over time: the papers' mean, or mean and standard deviation together. ``inception`` has a
     dense layer of all steps in its place, and takes only ``mean`` here."""
@@ -79,12 +79,8 @@ class NetworkConfig(Strict):
             len(self.channels) >= 2 and min(self.channels) > 0,
             f"network.channels={self.channels} must be two or more positive numbers",
         )
-        check(
-            self.time_layers is None
-            or (self.encoder == "strided" and 0 <= self.time_layers <= len(self.channels)),
-            f"network.time_layers={self.time_layers} is for network.encoder=strided, and at most "
-            f"its {len(self.channels)} layers; set it to none",
-        )
+        if self.time_layers is not None:
+            check_range("network.time_layers", self.time_layers, 0)
         if self.encoder == "inception":
             check(
                 len(self.channels) >= 4 and all(c % 4 == 0 for c in self.channels[1:]),

@@ -113,8 +113,8 @@ def test_systems_share_teachers_and_pretraining(trained, folders):
         trained(name)
     # Those of all tracks, and those of the ablations' few.
     assert len(folders("teachers")) == 2
-    # One on mixes and single parts, one on random subsets.
-    assert len(folders("pretraining")) == 2
+    # One on mixes and single parts from each, one on random subsets.
+    assert len(folders("pretraining")) == 3
 
 
 def test_targets_are_what_the_teachers_make_of_the_rendered_part(trained):
