@@ -122,3 +122,37 @@ def test_without_mining_the_planned_negatives_count_each_under_its_condition(con
     expected = masked_triplet_loss(anchor, positive, negative, mask, 0.1, "cosine").mean()
     result = objective_of(plain).loss(embeddings, labels)
     assert result.loss.item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def _mined_on_a_rank(rank, port_file, config, embeddings, labels, results):
+    torch.set_num_threads(1)  # the threads of the process that it was forked from are not here
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{port_file}", rank=rank, world_size=2
+    )
+    half = NUM_ROWS // 2
+    rows = slice(rank * half, (rank + 1) * half)
+    own = embeddings[3 * rows.start : 3 * rows.stop].clone().requires_grad_()
+    result = objective_of(config).loss(own, {name: x[rows] for name, x in labels.items()})
+    result.loss.backward()
+    torch.save((result.loss.detach(), own.grad), results / f"{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # forks beside threads
+def test_ranks_may_look_for_negatives_in_the_whole_batch(config, found, tmp_path):
+    across = replace(config, loss=replace(config.loss, mine_across_ranks=True))
+    _, embeddings, labels = batch_of(across, found)
+    whole = embeddings.clone().requires_grad_()
+    expected = objective_of(config).loss(whole, labels).loss
+    expected.backward()
+    arguments = (str(tmp_path / "meet"), across, embeddings, labels, tmp_path)
+    torch.multiprocessing.start_processes(
+        _mined_on_a_rank, args=arguments, nprocs=2, start_method="fork"
+    )
+    ranks = [torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2)]
+    for loss, _ in ranks:
+        assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    # Training takes the mean of the ranks' gradients; each rank's comes from both ranks' losses.
+    gradient = torch.cat([of_rank for _, of_rank in ranks]) / 2
+    assert whole.grad is not None
+    torch.testing.assert_close(gradient, whole.grad, rtol=1e-4, atol=1e-7)
