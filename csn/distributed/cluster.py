@@ -5,16 +5,21 @@ Choices
 Ray's progress bars are off, because without a terminal they print seven lines every ten seconds;
 `csn.distributed.progress` draws ours. The dashboard stays on: without it the Train controller logs
 an error every second.
+
+A cluster that starts nodes when they are asked for begins with none, and looks like one that will
+never have any: `WorkerConfig.wait_for_nodes_s` says which it is.
 """
 
 import gc
 import logging
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import ray
 import ray.data
+from ray.autoscaler.sdk import request_resources
 from ray.exceptions import RayTaskError
 
 from csn.config import WorkerConfig
@@ -25,6 +30,7 @@ log = logging.getLogger(__name__)
 MIN_LOCAL_CPUS = 2
 RENDER_CPUS = 1.0
 """CPUs that a task which renders reserves: more tasks than cores only hinder each other."""
+POLL_S = 1.0
 
 
 @contextmanager
@@ -98,18 +104,92 @@ def check_fits(workers: WorkerConfig) -> None:
     ConfigError
         GPUs or CPUs do not suffice; the message has the arithmetic.
     """
-    have = ray.cluster_resources()
-    gpus = workers.num_train_workers if workers.use_gpu else 0
-    if gpus > have.get("GPU", 0):
+    bundles = [_reserved(workers)] * workers.num_train_workers + [{"CPU": RENDER_CPUS}]
+    _await_nodes(lambda: _lacking(workers), bundles, workers.wait_for_nodes_s)
+
+
+def check_has(workers: WorkerConfig, needed: Mapping[str, float], why: str) -> None:
+    """Refuse work of which the cluster could never start a task, that takes `needed`.
+
+    Raises
+    ------
+    ConfigError
+        No node has that much.
+    """
+    asked = " and ".join(f"{amount:g} {name}" for name, amount in needed.items())
+
+    def lacking() -> str:
+        if any(_places(node, needed) for node in _nodes()):
+            return ""
+        return f"{asked} needed {why}, the cluster has {described(ray.cluster_resources())}"
+
+    _await_nodes(lacking, [needed], workers.wait_for_nodes_s)
+
+
+def _await_nodes(
+    lacking: Callable[[], str], bundles: Sequence[Mapping[str, float]], limit_s: float
+) -> None:
+    """Ask for nodes that hold `bundles`, and wait until `lacking` has nothing to say."""
+    said = lacking()
+    if said and not limit_s:
         raise ConfigError(
-            f"workers.num_train_workers={gpus} with workers.use_gpu needs {gpus} GPUs, the "
+            f"{said}; on a cluster that starts nodes when asked, --workers.wait_for_nodes_s 900 "
+            "waits for them"
+        )
+    if not said:
+        return
+    log.info("%s; waiting for nodes, %g s at most", said, limit_s)
+    deadline = time.monotonic() + limit_s
+    request_resources(bundles=[dict(bundle) for bundle in bundles])
+    try:
+        while said and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+            said = lacking()
+    finally:
+        request_resources(bundles=[])  # they stay while they are busy
+    if said:
+        raise ConfigError(f"{said}; waited {limit_s:g} s for nodes (--workers.wait_for_nodes_s)")
+
+
+def _lacking(workers: WorkerConfig) -> str:
+    """Say what a training lacks, and the arithmetic; nothing where it can start."""
+    have, ranks = ray.cluster_resources(), workers.least_train_workers
+    field = "min_train_workers" if workers.min_train_workers else "num_train_workers"
+    gpus = ranks if workers.use_gpu else 0
+    if gpus > have.get("GPU", 0):
+        return (
+            f"workers.{field}={gpus} with workers.use_gpu needs {gpus} GPUs, the "
             f"cluster has {described(have)}; lower it, or set --workers.use_gpu False"
         )
-    cpus = workers.num_train_workers * workers.cpus_per_train_worker
+    cpus = ranks * workers.cpus_per_train_worker
     if cpus + RENDER_CPUS > have.get("CPU", 0):
-        raise ConfigError(
-            f"{workers.num_train_workers} train workers x {workers.cpus_per_train_worker:g} CPUs "
+        return (
+            f"{ranks} train workers x {workers.cpus_per_train_worker:g} CPUs "
             f"+ {RENDER_CPUS:g} to render = {cpus + RENDER_CPUS:g} CPUs, the cluster has "
-            f"{described(have)}; lower --workers.cpus_per_train_worker or "
-            "--workers.num_train_workers"
+            f"{described(have)}; lower --workers.cpus_per_train_worker or --workers.{field}"
         )
+    each, nodes = _reserved(workers), _nodes()
+    fitting = sum(_places(node, each) for node in nodes)
+    if fitting < ranks:
+        asked = " and ".join(f"{amount:g} {name}" for name, amount in each.items())
+        each_has = ", ".join(f"{n.get('CPU', 0):g} CPU and {n.get('GPU', 0):g} GPU" for n in nodes)
+        return (
+            f"{ranks} train workers of {asked} on one node each, the nodes have {each_has}: room "
+            f"for {fitting}; lower --workers.cpus_per_train_worker or --workers.{field}"
+        )
+    return ""
+
+
+def _reserved(workers: WorkerConfig) -> dict[str, float]:
+    """Give what a train worker reserves."""
+    return {"CPU": workers.cpus_per_train_worker} | ({"GPU": 1.0} if workers.use_gpu else {})
+
+
+def _nodes() -> list[Mapping[str, float]]:
+    """Give what each node has, of those that are there."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _places(node: Mapping[str, float], needed: Mapping[str, float]) -> int:
+    """How many times a node has what is `needed`."""
+    return min(int(node.get(name, 0) / amount + 1e-6) for name, amount in needed.items())
