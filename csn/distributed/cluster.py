@@ -105,7 +105,7 @@ def check_fits(workers: WorkerConfig) -> None:
         GPUs or CPUs do not suffice; the message has the arithmetic.
     """
     bundles = [_reserved(workers)] * workers.num_train_workers + [{"CPU": RENDER_CPUS}]
-    _await_nodes(lambda: _lacking(workers), bundles, workers.wait_for_nodes_s)
+    _await_nodes(lambda: shortage(workers, _nodes()), bundles, workers.wait_for_nodes_s)
 
 
 def check_has(workers: WorkerConfig, needed: Mapping[str, float], why: str) -> None:
@@ -151,30 +151,30 @@ def _await_nodes(
         raise ConfigError(f"{said}; waited {limit_s:g} s for nodes (--workers.wait_for_nodes_s)")
 
 
-def _lacking(workers: WorkerConfig) -> str:
-    """Say what a training lacks, and the arithmetic; nothing where it can start."""
-    have, ranks = ray.cluster_resources(), workers.least_train_workers
+def shortage(workers: WorkerConfig, nodes: Sequence[Mapping[str, float]]) -> str:
+    """Say what a training lacks on `nodes`, and the arithmetic; nothing where it can start."""
+    ranks = workers.least_train_workers
     field = "min_train_workers" if workers.min_train_workers else "num_train_workers"
+    have = {name: sum(n.get(name, 0) for n in nodes) for name in ("CPU", "GPU", "memory")}
     gpus = ranks if workers.use_gpu else 0
-    if gpus > have.get("GPU", 0):
+    if gpus > have["GPU"]:
         return (
             f"workers.{field}={gpus} with workers.use_gpu needs {gpus} GPUs, the "
             f"cluster has {described(have)}; lower it, or set --workers.use_gpu False"
         )
     cpus = ranks * workers.cpus_per_train_worker
-    if cpus + RENDER_CPUS > have.get("CPU", 0):
+    if cpus + RENDER_CPUS > have["CPU"]:
         return (
             f"{ranks} train workers x {workers.cpus_per_train_worker:g} CPUs "
             f"+ {RENDER_CPUS:g} to render = {cpus + RENDER_CPUS:g} CPUs, the cluster has "
             f"{described(have)}; lower --workers.cpus_per_train_worker or --workers.{field}"
         )
-    each, nodes = _reserved(workers), _nodes()
-    fitting = sum(_places(node, each) for node in nodes)
-    if fitting < ranks:
+    each = _reserved(workers)
+    if (fitting := sum(_places(node, each) for node in nodes)) < ranks:
         asked = " and ".join(f"{amount:g} {name}" for name, amount in each.items())
-        each_has = ", ".join(f"{n.get('CPU', 0):g} CPU and {n.get('GPU', 0):g} GPU" for n in nodes)
+        found = ", ".join(f"{n.get('CPU', 0):g} CPU and {n.get('GPU', 0):g} GPU" for n in nodes)
         return (
-            f"{ranks} train workers of {asked} on one node each, the nodes have {each_has}: room "
+            f"{ranks} train workers, each of {asked} of one node, the nodes have {found}: room "
             f"for {fitting}; lower --workers.cpus_per_train_worker or --workers.{field}"
         )
     return ""

@@ -139,7 +139,8 @@ class Trainer:
             validated = last or epoch % training.validate_every == 0
             if self.rank == 0 and validated:
                 metrics |= self.validation.metrics(self.network, self.device)
-            metrics |= {"epoch": epoch, "seconds": time.monotonic() - started}
+            metrics |= {"epoch": epoch, "ranks": self.num_ranks}
+            metrics |= {"seconds": time.monotonic() - started}
             if self.plateau and validated:
                 metrics["train/learning_rate"] = self.optimizer.learning_rate
                 self.plateau.step(self._of_rank_0(metrics.get("val/loss", math.inf)))
