@@ -96,16 +96,22 @@ def release() -> None:
     gc.collect()
 
 
-def check_fits(workers: WorkerConfig) -> None:
-    """Refuse a training that the cluster could never start, instead of waiting for ever.
+def check_fits(workers: WorkerConfig, at_once: int = 1) -> None:
+    """Refuse trainings that the cluster could never start, instead of waiting for ever.
+
+    Parameters
+    ----------
+    at_once : int
+        Trainings of this size that run at a time.
 
     Raises
     ------
     ConfigError
         GPUs or CPUs do not suffice; the message has the arithmetic.
     """
-    bundles = [_reserved(workers)] * workers.num_train_workers + [{"CPU": RENDER_CPUS}]
-    _await_nodes(lambda: shortage(workers, _nodes()), bundles, workers.wait_for_nodes_s)
+    ranks = workers.num_train_workers * at_once
+    bundles = [_reserved(workers)] * ranks + [{"CPU": RENDER_CPUS}]
+    _await_nodes(lambda: shortage(workers, _nodes(), at_once), bundles, workers.wait_for_nodes_s)
 
 
 def check_has(workers: WorkerConfig, needed: Mapping[str, float], why: str) -> None:
@@ -151,16 +157,16 @@ def _await_nodes(
         raise ConfigError(f"{said}; waited {limit_s:g} s for nodes (--workers.wait_for_nodes_s)")
 
 
-def shortage(workers: WorkerConfig, nodes: Sequence[Mapping[str, float]]) -> str:
-    """Say what a training lacks on `nodes`, and the arithmetic; nothing where it can start."""
-    ranks = workers.least_train_workers
+def shortage(workers: WorkerConfig, nodes: Sequence[Mapping[str, float]], at_once: int = 1) -> str:
+    """Say what trainings lack on `nodes`, and the arithmetic; nothing where they can start."""
+    ranks = workers.least_train_workers * at_once
     field = "min_train_workers" if workers.min_train_workers else "num_train_workers"
     have = {name: sum(n.get(name, 0) for n in nodes) for name in ("CPU", "GPU", "memory")}
     gpus = ranks if workers.use_gpu else 0
     if gpus > have["GPU"]:
         return (
-            f"workers.{field}={gpus} with workers.use_gpu needs {gpus} GPUs, the "
-            f"cluster has {described(have)}; lower it, or set --workers.use_gpu False"
+            f"workers.{field}={workers.least_train_workers} with workers.use_gpu needs {gpus} "
+            f"GPUs, the cluster has {described(have)}; lower it, or set --workers.use_gpu False"
         )
     cpus = ranks * workers.cpus_per_train_worker
     if cpus + RENDER_CPUS > have["CPU"]:

@@ -90,7 +90,9 @@ def tune_recipe(sweep: Sweep) -> str:
         log.info("sweep %s is finished: nothing to do", sweep.name)
         return page
     with cluster.joined():
-        cluster.check_fits(sweep.config.workers)
+        workers = sweep.config.workers
+        # Where nodes come when asked, so many that all trials run that may run at a time.
+        cluster.check_fits(workers, sweep.max_concurrent or 1 if workers.wait_for_nodes_s else 1)
         _claim(sweep)
         slots = _slots(sweep)
         check_shared(root)

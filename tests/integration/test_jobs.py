@@ -27,7 +27,7 @@ def head(tmp_path_factory, object_store) -> Iterator[own_ray.Head]:
         yield running
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def submitted(head, repository):
     """Give what submits a job and returns at once; what it prints is read when it has ended."""
     started = []
@@ -69,28 +69,45 @@ def one_line(output):
     return line
 
 
-@pytest.mark.slow
-def test_job_waits_for_the_nodes_that_it_asks_for_and_is_refused_where_they_are_too_few(
-    head, submitted, tiny_options, tiny, finished
-):
+@pytest.fixture(scope="module")
+def refusals(submitted, tiny_options, tiny, finished):
+    """What two jobs say that are refused. At once, since most of their time is start-up."""
     options = [*tiny_options, "--root", tiny.root]
-    # All at once, since most of their time is start-up. No node is there yet.
     misspelt = submitted("train", *options, "--loss.margn", 0.5)
     too_large = submitted(
         *("train", *options, "--name", "too-large", "--workers.num_train_workers", 4),
         *("--workers.wait_for_nodes_s", 10),
     )
-    line = one_line(said(misspelt, returncode=1))
+    return said(misspelt, returncode=1), said(too_large, returncode=1)
+
+
+@pytest.mark.slow
+def test_refused_job_ends_with_its_line(refusals, head):
+    line = one_line(refusals[0])
     assert "--loss.margn" in line
-    output = said(too_large, returncode=1)
-    # It asks for nodes, gets the one that the cluster can start, and says what it has then.
+    assert "Traceback" not in refusals[0]
+    assert {job.driver_exit_code for job in _client(head).list_jobs()} == {2}
+
+
+@pytest.mark.slow
+def test_job_gets_the_nodes_that_there_can_be_and_is_refused_where_they_are_too_few(refusals):
+    _, output = refusals
     assert "4 train workers x 1 CPUs + 1 to render = 5 CPUs, the cluster has 0 CPUs" in output
     assert "waiting for nodes, 10 s at most" in output
     line = one_line(output)
     assert f"= 5 CPUs, the cluster has {NUM_CPUS} CPUs" in line
     assert "waited 10 s for nodes" in line
-    codes = {job.entrypoint: job.driver_exit_code for job in _client(head).list_jobs()}
-    assert set(codes.values()) == {2}
+
+
+@pytest.mark.slow
+def test_upload_holds_what_git_knows_and_no_more(refusals, head):
+    packages = head.session / "runtime_resources" / "working_dir_files"
+    package = next(path for path in packages.iterdir() if path.is_dir())
+    held = {path.name for path in package.iterdir()}
+    assert {"csn", "jobs", "tune_spaces", "pyproject.toml"} <= held
+    assert not held & {".git", ".venv", "csn-data", ".pytest_cache", "uv.lock"}
+    size = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
+    assert size < MAX_UPLOAD
 
 
 @pytest.mark.slow
@@ -184,21 +201,6 @@ def test_sweep_submitted_to_a_cluster(submitted, tiny_options, tiny, finished, t
     assert f"wrote {uri}" in said(job)
     trials = storage.read_table(storage.join(tiny.root, "sweeps", "far", "trials.parquet"))
     assert trials["status"].to_pylist() == ["finished"] * 2
-
-
-def test_upload_holds_what_git_knows_and_no_more(head, submitted, tiny_options, tmp_path):
-    # Any job will do, and one that is refused is the quickest.
-    said(submitted("prepare", "tiny", "--no-such-option"), returncode=1)
-    (package,) = (
-        path
-        for path in (head.session / "runtime_resources" / "working_dir_files").iterdir()
-        if path.is_dir()
-    )
-    held = {path.name for path in package.iterdir()}
-    assert {"csn", "jobs", "tune_spaces", "pyproject.toml"} <= held
-    assert not held & {".git", ".venv", "csn-data", ".pytest_cache", "uv.lock"}
-    size = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
-    assert size < MAX_UPLOAD
 
 
 def counted(head, name, experiment):

@@ -59,3 +59,10 @@ def test_training_that_nodes_can_hold_lacks_nothing(workers, nodes):
 )
 def test_what_a_training_lacks_is_said_with_the_arithmetic(workers, nodes, said):
     assert shortage(WorkerConfig(**workers), nodes).startswith(said)
+
+
+def test_trainings_that_run_at_a_time_need_so_many_times_the_ranks():
+    workers = WorkerConfig(num_train_workers=2)
+    assert not shortage(workers, TWO_OF_4, 3)
+    said = shortage(workers, TWO_OF_4, 4)
+    assert said.startswith("8 train workers x 1 CPUs + 1 to render = 9 CPUs, the cluster has 8")
