@@ -16,14 +16,15 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 import ray.data
 from ray.autoscaler.sdk import request_resources
-from ray.exceptions import RayTaskError
+from ray.exceptions import GetTimeoutError, RayTaskError
 
 from csn.config import WorkerConfig
-from csn.errors import ConfigError, CsnError
+from csn.errors import ConfigError, CsnError, TrainingError
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ MIN_LOCAL_CPUS = 2
 RENDER_CPUS = 1.0
 """CPUs that a task which renders reserves: more tasks than cores only hinder each other."""
 POLL_S = 1.0
+LIMIT_S = 3600.0
+"""What takes as long to read or to render waits for a CPU that nobody gives back."""
 
 
 @contextmanager
@@ -94,6 +97,26 @@ def release() -> None:
     Ray Data's actors live while anything refers to them, be it a cycle that waits for collection.
     """
     gc.collect()
+
+
+def fetched(refs: Any, what: str) -> Any:
+    """Fetch what tasks make, as long as anything is left to run them.
+
+    Raises
+    ------
+    TrainingError
+        It took `LIMIT_S`: on what nodes are left, all CPUs are taken by those who wait.
+    """
+    try:
+        return ray.get(refs, timeout=LIMIT_S)
+    except GetTimeoutError as error:
+        have, free = ray.cluster_resources(), ray.available_resources()
+        raise TrainingError(
+            f"nothing was {what} for {LIMIT_S:g} s: the cluster has {described(have)}, of which "
+            f"{free.get('CPU', 0):g} CPUs are free, and a task needs {RENDER_CPUS:g}; lower "
+            "--workers.cpus_per_train_worker or the number of workers, or add nodes; the same "
+            "command goes on"
+        ) from error
 
 
 def check_fits(workers: WorkerConfig, at_once: int = 1) -> None:

@@ -22,7 +22,6 @@ import numpy as np
 import pyarrow as pa
 import ray
 import torch
-from ray.exceptions import GetTimeoutError
 from torch import Tensor
 
 from csn.audio.parts import Parts
@@ -30,7 +29,6 @@ from csn.config import ExperimentConfig
 from csn.distributed import cluster
 from csn.distributed.bank import Bank
 from csn.distributed.objectives import objective_of
-from csn.errors import TrainingError
 from csn.model.device_bank import DeviceBank
 from csn.records import Mix
 
@@ -39,9 +37,6 @@ MIXES_PER_BLOCK = 384
 
 BLOCKS_AHEAD = 4
 """As many tasks render beside a training; they outrun a network on a CPU many times."""
-
-LIMIT_S = 900.0
-"""A block that takes as long waits for a CPU that nobody gives back."""
 
 
 def batches_of(
@@ -92,7 +87,7 @@ def rendered(
     )
     ahead = deque(islice(blocks, BLOCKS_AHEAD))
     while ahead:
-        block = _awaited(ahead.popleft())
+        block = cluster.fetched(ahead.popleft(), "rendered")
         ahead.extend(islice(blocks, 1))
         if ahead:  # blocks of other nodes travel here while this one is trained on
             ray.wait(list(ahead), num_returns=len(ahead), timeout=0, fetch_local=True)
@@ -101,20 +96,6 @@ def rendered(
             batch = {name: values[start : start + batch_size] for name, values in block.items()}
             # A copy: Ray's memory is read-only, and this batch may outlive its block.
             yield {name: torch.tensor(values).to(device) for name, values in batch.items()}
-
-
-def _awaited(block: ray.ObjectRef) -> Any:
-    """Fetch a block that is being rendered, where anything is left to render it."""
-    try:
-        return ray.get(block, timeout=LIMIT_S)
-    except GetTimeoutError as error:
-        have, free = ray.cluster_resources(), ray.available_resources()
-        raise TrainingError(
-            f"nothing was rendered for {LIMIT_S:g} s: the cluster has {cluster.described(have)}, "
-            f"of which {free.get('CPU', 0):g} CPUs are free, and a task needs "
-            f"{cluster.RENDER_CPUS:g}; lower --workers.cpus_per_train_worker or "
-            "--workers.num_train_workers, or add nodes; the same command goes on"
-        ) from error
 
 
 def rendered_on_device(

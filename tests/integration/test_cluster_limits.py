@@ -8,10 +8,12 @@ import ray
 import torch
 
 from csn import storage
+from csn.conditions import INSTRUMENTS
 from csn.config import WorkerConfig
 from csn.distributed import cluster, streams
 from csn.distributed.bank import load_bank
 from csn.errors import ConfigError, TrainingError
+from csn.records import Mix
 
 
 @contextmanager
@@ -47,7 +49,7 @@ def test_nodes_are_not_waited_for_where_that_is_not_asked(local_ray):
 
 
 def test_training_that_leaves_no_cpu_to_render_ends_with_the_reason(tiny, finished, monkeypatch):
-    monkeypatch.setattr(streams, "LIMIT_S", 2.0)
+    monkeypatch.setattr(cluster, "LIMIT_S", 2.0)
     rows = storage.read_table(finished.plan).slice(0, tiny.training.batch_size)
     tracks = storage.read_table(finished.tracks)["track_id"].to_pylist()
     cpu = torch.device("cpu")
@@ -58,3 +60,13 @@ def test_training_that_leaves_no_cpu_to_render_ends_with_the_reason(tiny, finish
         )
         with pytest.raises(TrainingError, match=r"nothing was rendered for 2 s: .* 0\.5 CPUs are"):
             next(batches)
+
+
+def test_actor_whose_tracks_nobody_can_read_ends_with_the_reason(tiny, finished, monkeypatch):
+    monkeypatch.setattr(cluster, "LIMIT_S", 2.0)
+    track_id = storage.read_table(finished.tracks)["track_id"][0].as_py()
+    with held(1.5):
+        bank = load_bank(finished, [track_id])
+        mix = Mix((track_id,) * len(INSTRUMENTS), (0.0,) * len(INSTRUMENTS))
+        with pytest.raises(TrainingError, match=r"nothing was read for 2 s: .* 0\.5 CPUs are"):
+            bank.parts_of([mix])

@@ -118,7 +118,7 @@ def test_prepare_and_embed_lose_a_node_each_and_end_with_the_same_rows(
     nodes, run, with_work, tiny_options, finished, tmp_path
 ):
     root = tmp_path / "root"
-    nodes.add(1), nodes.add(1)
+    nodes.add(2), nodes.add(2)
     process, log = run(
         *("embed", *tiny_options, "--root", root, "--corpus.uri", finished.corpus),
         *("--evaluation.checkpoint_uri", finished.best_checkpoint),
@@ -126,7 +126,7 @@ def test_prepare_and_embed_lose_a_node_each_and_end_with_the_same_rows(
     prepared = lambda: len(list(root.glob("prepared/*/parts/Track*.parquet")))  # noqa: E731
     nodes.lose(with_work("(_prepare_tracks)", process, log, when=lambda: prepared() >= 2))
     assert prepared() < 17
-    nodes.add(1)
+    nodes.add(2)
     nodes.lose(with_work("MapWorker(MapBatches(Embedder))", process, log))
     assert not list(root.glob("embeddings/model=*/corpus=*/split=*/condition=*"))
     assert process.wait(LIMIT_S) == 0, log.read_text()
