@@ -38,14 +38,16 @@ def environment() -> Iterator[dict[str, str]]:
     """Give an environment for a Ray of its own, all of whose processes end with the block."""
     folder = tempfile.mkdtemp(prefix="csn-", dir="/tmp")  # paths of sockets must be short
     Path(folder, "ray").mkdir()
-    yield store.clean_environment() | {
-        "RAY_TMPDIR": folder,
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "disabled",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    end_processes_of(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield store.clean_environment() | {
+            "RAY_TMPDIR": folder,
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_AUTH_MODE": "disabled",
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        }
+    finally:
+        end_processes_of(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def end_processes_of(folder: str) -> None:
@@ -121,6 +123,63 @@ def autoscaling_head(folder: Path, num_cpus: int, secrets: dict[str, str]) -> It
         finally:
             head.kill()  # what it started ends with the environment
             head.wait()
+
+
+class Nodes:
+    """A running cluster whose head does no work; its nodes see nothing of object storage."""
+
+    def __init__(self, server: "subprocess.Popen[str]", env: dict[str, str]) -> None:
+        self._server = server
+        self.raylets: list[int] = []
+        """Process of each node that is there."""
+        self.env = env | {"RAY_ADDRESS": self._answer()}
+        """What a driver has in its environment."""
+
+    def add(self, num_cpus: int) -> int:
+        """Add a node, and name it by its raylet's process."""
+        raylet = int(self._asked(f"add {num_cpus}"))
+        self.raylets.append(raylet)
+        return raylet
+
+    def lose(self, raylet: int) -> None:
+        """Kill a node with all that runs there."""
+        self.raylets.remove(raylet)
+        self._asked(f"lose {raylet}")
+
+    def _asked(self, line: str) -> str:
+        assert self._server.stdin is not None
+        self._server.stdin.write(f"{line}\n")
+        self._server.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> str:
+        assert self._server.stdout is not None
+        for line in self._server.stdout:
+            if line.startswith("= "):
+                return line.removeprefix("= ").strip()
+        raise RuntimeError(f"the cluster's process ended (status {self._server.wait()})")
+
+
+@contextmanager
+def several_nodes() -> Iterator[Nodes]:
+    """Run a cluster to which nodes are added, and which loses them."""
+    with environment() as env:
+        server = subprocess.Popen(
+            [
+                *(sys.executable, str(Path(__file__).with_name("nodes_server.py"))),
+                *(f"{env['RAY_TMPDIR']}/ray", str(free_ports(1)[0]), str(OBJECT_STORE)),
+            ],
+            # A lost node is missed after 5 s.
+            env=env | {"RAY_health_check_period_ms": "1000"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        with server:
+            try:
+                yield Nodes(server, env)
+            finally:
+                server.kill()  # its nodes end with the environment
 
 
 def _autoscaling(gcs_address: str, num_cpus: int) -> dict[str, object]:

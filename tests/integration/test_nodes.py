@@ -1,14 +1,10 @@
 """Clusters of several nodes, on one machine: what happens to a job whose node is lost."""
 
 import json
-import os
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import own_ray
 import pyarrow.parquet as pq
@@ -18,64 +14,18 @@ LIMIT_S = 400
 ELASTIC = "--workers.num_train_workers 2 --workers.min_train_workers 1"
 
 
-@contextmanager
-def environment_of_nodes(env):
-    """Set what nodes, which are this process's children, are to see: nothing of object storage."""
-    with pytest.MonkeyPatch.context() as here:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            here.delenv(name)
-        for name in ("RAY_TMPDIR", "RAY_AUTH_MODE"):
-            here.setenv(name, env[name])
-        here.setenv("RAY_health_check_period_ms", "1000")  # a lost node is missed after 5 s
-        yield
-
-
-@dataclass
-class Nodes:
-    """A cluster whose head does no work, and the nodes of one test."""
-
-    cluster: Any
-    env: dict[str, str]
-    running: list[Any] = field(default_factory=list)
-
-    def add(self, num_cpus: int) -> Any:
-        with environment_of_nodes(self.env):
-            node = self.cluster.add_node(num_cpus=num_cpus)
-        self.running.append(node)
-        return node
-
-    def lose(self, node: Any) -> None:
-        self.running.remove(node)
-        self.cluster.remove_node(node, allow_graceful=False)
-
-
 @pytest.fixture(scope="module")
-def cluster(finished):
-    """Run a head, whose nodes see no object storage, beside the Ray of the session."""
-    from ray.cluster_utils import Cluster
-
-    with own_ray.environment() as env:
-        with environment_of_nodes(env):
-            started = Cluster(
-                initialize_head=True,
-                head_node_args={
-                    "num_cpus": 0,
-                    "include_dashboard": True,  # without it, Train does not clean up
-                    "dashboard_port": own_ray.free_ports(1)[0],
-                    "object_store_memory": own_ray.OBJECT_STORE,
-                    "temp_dir": f"{env['RAY_TMPDIR']}/ray",
-                },
-            )
-        yield Nodes(started, env | {"RAY_ADDRESS": started.address})
-        # Not by `shutdown`, which takes from this process what it needs of the session's Ray.
-        started.remove_node(started.head_node, allow_graceful=False)
+def cluster():
+    with own_ray.several_nodes() as running:
+        yield running
 
 
 @pytest.fixture
 def nodes(cluster):
+    """Give the cluster without nodes; those that a test leaves are lost after it."""
     yield cluster
-    for node in list(cluster.running):
-        cluster.lose(node)
+    for raylet in list(cluster.raylets):
+        cluster.lose(raylet)
 
 
 @pytest.fixture
@@ -109,13 +59,9 @@ def with_work(nodes, descendants):
     def find(work, process, log, when=lambda: True):
         deadline = time.monotonic() + LIMIT_S
         while True:
-            for node in nodes.running:
-                (raylet,) = node.all_processes["raylet"]
-                if (
-                    any(work in what for what in descendants(raylet.process.pid).values())
-                    and when()
-                ):
-                    return node
+            for raylet in nodes.raylets:
+                if any(work in what for what in descendants(raylet).values()) and when():
+                    return raylet
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.02)
