@@ -13,18 +13,19 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from csn import recipes, storage
-from csn.config import ExperimentConfig, from_json
+from csn.config import ExperimentConfig, SearchConfig, from_json
 from csn.errors import ConfigError, CsnError, TrainingError
 from csn.evaluation.comparison import Comparison
 from csn.search_space import Scheduler, Search, Sweep, load_search_space
 
 log = logging.getLogger("csn")
+Kind = TypeVar("Kind", ExperimentConfig, SearchConfig)
 
 DEFAULT_RECIPE = "demo"
 COMPARED_RECIPES = (
@@ -170,6 +171,20 @@ def sweep(arguments: Sequence[str], description: str = "") -> Sweep:
         raise ConfigError(f"{error} ({label}; see --help)") from error
 
 
+def search(arguments: Sequence[str], description: str = "") -> SearchConfig:
+    """Read ``--query TRACK_OR_FILE --catalogue NAME [--weights drums=1,bass=0.2] ...``.
+
+    Raises
+    ------
+    ConfigError
+        Unknown or missing option, or a value that does not fit.
+    """
+    try:
+        return _read(SearchConfig, tyro.MISSING_NONPROP, arguments, description)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (see --help)") from error
+
+
 def comparison(arguments: Sequence[str], description: str = "") -> Comparison:
     """Read ``[RECIPE ...] [--name NAME] [--seeds SEED ...] [--field value ...]``.
 
@@ -246,11 +261,16 @@ def _configured(
         description = f"{description}\n{CONFIG_HELP}"
         known = "\n".join(f"  {n}: {r.__doc__}" for n, r in recipes.ALL.items())
         description = f"{description}\n\nRecipes (the first word; {base.name} is shown):\n{known}"
+    return _read(ExperimentConfig, base, options, description)
+
+
+def _read(kind: type[Kind], base: Any, options: Sequence[str], description: str) -> Kind:
+    """Let tyro read `options` over `base`."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
             return tyro.cli(
-                ExperimentConfig,
+                kind,
                 default=base,
                 args=list(options),
                 description=description,

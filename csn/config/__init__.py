@@ -27,6 +27,7 @@ from csn.config.learning import (
     TrainingConfig,
 )
 from csn.config.running import EvaluationConfig, WorkerConfig
+from csn.config.search import SearchConfig, parsed_weights
 
 __all__ = [
     "AudioConfig",
@@ -41,11 +42,13 @@ __all__ = [
     "MsdConfig",
     "NetworkConfig",
     "OptimizerConfig",
+    "SearchConfig",
     "SimilarityConfig",
     "StartConfig",
     "TrainingConfig",
     "TripletConfig",
     "WorkerConfig",
     "from_json",
+    "parsed_weights",
     "to_json",
 ]

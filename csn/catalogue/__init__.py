@@ -1,0 +1,1 @@
+"""Embedded catalogues: what is committed, and where."""
