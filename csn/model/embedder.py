@@ -26,7 +26,8 @@ from csn.model.network import IndividualNetworks
 BATCH_S = 48.0
 """Audio in one forward pass, which bounds its memory."""
 MIN_TAIL_S = 1.0
-Waveform = Float[np.ndarray, " samples"] | Float[np.ndarray, "channels samples"]
+Waveform = np.ndarray | Tensor
+"""Its shape is checked with a message of its own."""
 
 
 class Embedder:
@@ -56,7 +57,7 @@ class Embedder:
 
     def embed(
         self,
-        waveform: Waveform | Tensor,
+        waveform: Waveform,
         sample_rate_hz: int,
         *,
         segment_s: float | None = None,
@@ -89,7 +90,7 @@ class Embedder:
 
     def embed_segments(
         self,
-        waveform: Waveform | Tensor,
+        waveform: Waveform,
         sample_rate_hz: int,
         *,
         segment_s: float | None = None,
@@ -166,7 +167,7 @@ def segment_starts(num_samples: int, length: int, hop: int, min_tail: int) -> Se
 
 
 def _heard(
-    waveform: Waveform | Tensor, sample_rate_hz: int, wanted_hz: int
+    waveform: Waveform, sample_rate_hz: int, wanted_hz: int
 ) -> Float[np.ndarray, " samples"]:
     """Give `waveform` mono, at the network's rate."""
     samples = waveform.numpy(force=True) if isinstance(waveform, Tensor) else np.asarray(waveform)

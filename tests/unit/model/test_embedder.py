@@ -9,7 +9,7 @@ import torch
 
 import csn
 from csn import recipes, storage
-from csn.errors import CorpusError, StorageError
+from csn.errors import CsnError, StorageError
 from csn.model import checkpoint
 from csn.model.embedder import segment_starts
 from csn.model.network import build_network
@@ -114,11 +114,11 @@ def test_individual_networks_each_hear_the_whole(tmp_path):
         (np.zeros(48_000, np.int16), "divide whole numbers by their full scale"),
         (np.zeros((48_000, 2), np.float32), "transpose it"),
         (np.full(48_000, np.nan, np.float32), "values that are not numbers"),
-        (np.zeros(20, np.float32), "give a longer one"),
+        (np.zeros(20, np.float32), "shorter than one window"),
     ],
 )
 def test_what_is_no_waveform_is_refused(raw, waveform, message):
-    with pytest.raises(CorpusError, match=message):
+    with pytest.raises(CsnError, match=message):
         raw.embed(waveform, raw.sample_rate_hz)
 
 
