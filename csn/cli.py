@@ -19,13 +19,13 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from csn import recipes, storage
-from csn.config import ExperimentConfig, SearchConfig, from_json
+from csn.config import ExperimentConfig, ExportConfig, SearchConfig, from_json
 from csn.errors import ConfigError, CsnError, TrainingError
 from csn.evaluation.comparison import Comparison
 from csn.search_space import Scheduler, Search, Sweep, load_search_space
 
 log = logging.getLogger("csn")
-Kind = TypeVar("Kind", ExperimentConfig, SearchConfig)
+Kind = TypeVar("Kind", ExperimentConfig, ExportConfig, SearchConfig)
 
 DEFAULT_RECIPE = "demo"
 COMPARED_RECIPES = (
@@ -181,6 +181,20 @@ def search(arguments: Sequence[str], description: str = "") -> SearchConfig:
     """
     try:
         return _read(SearchConfig, tyro.MISSING_NONPROP, arguments, description)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (see --help)") from error
+
+
+def export(arguments: Sequence[str], description: str = "") -> ExportConfig:
+    """Read ``[--checkpoint_uri FOLDER] [--to FILE]``.
+
+    Raises
+    ------
+    ConfigError
+        Unknown option, or a value that does not fit.
+    """
+    try:
+        return _read(ExportConfig, ExportConfig(), arguments, description)
     except ConfigError as error:
         raise ConfigError(f"{error} (see --help)") from error
 

@@ -18,6 +18,7 @@ from csn.config.data import (
     TripletConfig,
 )
 from csn.config.experiment import ExperimentConfig, from_json, to_json
+from csn.config.export import ExportConfig
 from csn.config.learning import (
     FrontendConfig,
     LossConfig,
@@ -34,6 +35,7 @@ __all__ = [
     "CorpusConfig",
     "EvaluationConfig",
     "ExperimentConfig",
+    "ExportConfig",
     "FrontendConfig",
     "GeneratedConfig",
     "GeneratedMsdConfig",

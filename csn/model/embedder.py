@@ -21,7 +21,7 @@ from csn import storage
 from csn.config import ExperimentConfig
 from csn.errors import CorpusError
 from csn.model import checkpoint
-from csn.model.network import IndividualNetworks
+from csn.model.network import IndividualNetworks, Network
 
 BATCH_S = 48.0
 """Audio in one forward pass, which bounds its memory."""
@@ -35,7 +35,7 @@ class Embedder:
 
     def __init__(self, folder_uri: str, device: str = "cpu") -> None:
         loaded = checkpoint.load(folder_uri)
-        self._network = loaded.network.to(device)
+        self.network: Network = loaded.network.to(device)
         self._device = torch.device(device)
         self.config: ExperimentConfig = loaded.config
         """The experiment that trained the network."""
@@ -110,7 +110,7 @@ class Embedder:
         found: dict[str, list[np.ndarray]] = {name: [] for name in self.conditions}
         for first in range(0, len(starts), batch):
             some = np.stack([heard[s : s + length] for s in starts[first : first + batch]])
-            for name, vectors in self._vectors(some).items():
+            for name, vectors in self.vectors(some).items():
                 found[name].append(vectors)
         return {name: np.concatenate(vectors) for name, vectors in found.items()}
 
@@ -132,15 +132,16 @@ class Embedder:
         return mean.astype(np.float32), presence
 
     @torch.inference_mode()
-    def _vectors(
+    def vectors(
         self, waveforms: Float[np.ndarray, "segments samples"]
     ) -> dict[str, Float[np.ndarray, "segments dim"]]:
+        """Embed waveforms at the network's own rate, each as one segment."""
         given = torch.from_numpy(waveforms).to(self._device)
         try:
-            if isinstance(self._network, IndividualNetworks):
-                found = {name: one(given) for name, one in self._network.networks.items()}
+            if isinstance(self.network, IndividualNetworks):
+                found = {name: one(given) for name, one in self.network.networks.items()}
             else:
-                found = self._network.layout.split(self._network(given))
+                found = self.network.layout.split(self.network(given))
         except RuntimeError as error:
             window_s = self.config.frontend.window / self.sample_rate_hz
             raise CorpusError(

@@ -42,16 +42,12 @@ def test_vector_is_the_mean_of_what_the_network_gives_for_each_segment(raw):
     starts = [0, length, len(wave) - length]
     segments = torch.from_numpy(np.stack([wave[s : s + length] for s in starts]))
     with torch.inference_mode():
-        whole = checkpoint_network(raw)(segments).numpy()
+        whole = raw.network(segments).numpy()
     assert tuple(found) == raw.conditions
     for name, vector in found.items():
         expected = whole[:, raw.config.network.layout.dims(name)].mean(axis=0)
         np.testing.assert_allclose(vector, expected, rtol=1e-4, atol=1e-6)
         assert vector.dtype == np.float32
-
-
-def checkpoint_network(embedder):
-    return embedder._network
 
 
 def test_channels_are_averaged_and_any_rate_is_resampled(raw):
@@ -84,7 +80,9 @@ def test_unit_vectors_have_a_mean_of_length_1(tmp_path):
 
 def test_segments_that_are_not_heard_are_left_out_of_the_mean(tmp_path):
     before = saved(tmp_path, unit_subspaces=False)
-    wave = np.concatenate([noise(3, before.sample_rate_hz), noise(3, before.sample_rate_hz) * 1e-4])
+    wave = np.concatenate(
+        [noise(3, before.sample_rate_hz), noise(3, before.sample_rate_hz) * 1e-4]
+    )
     segments = before.embed_segments(wave, before.sample_rate_hz)["drums"]
     norms = np.linalg.norm(segments, axis=1)
     assert abs(norms[0] - norms[1]) > 1e-4
@@ -144,5 +142,7 @@ def test_loading_a_network_imports_no_ray_and_importing_csn_imports_nothing(tmp_
         "import sys, csn; assert 'torch' not in sys.modules and 'numpy' not in sys.modules;"
         f"csn.load({str(tmp_path)!r}); assert 'ray' not in sys.modules"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr

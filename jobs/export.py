@@ -1,0 +1,11 @@
+"""Write a trained network as one ONNX file, front end and all, and check it against the network.
+
+uv run --extra onnx jobs/export.py
+uv run --extra onnx jobs/export.py --checkpoint_uri s3://bucket/csn/experiments/demo/checkpoints/best
+"""
+
+from csn import cli
+from csn.model import export
+
+if __name__ == "__main__":
+    cli.main(export.export, __doc__ or "", read=cli.export)
