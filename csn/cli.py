@@ -19,13 +19,13 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from csn import recipes, storage
-from csn.config import ExperimentConfig, ExportConfig, SearchConfig, from_json
+from csn.config import ExperimentConfig, from_json
 from csn.errors import ConfigError, CsnError, TrainingError
 from csn.evaluation.comparison import Comparison
 from csn.search_space import Scheduler, Search, Sweep, load_search_space
 
 log = logging.getLogger("csn")
-Kind = TypeVar("Kind", ExperimentConfig, ExportConfig, SearchConfig)
+Kind = TypeVar("Kind")
 
 DEFAULT_RECIPE = "demo"
 COMPARED_RECIPES = (
@@ -171,8 +171,8 @@ def sweep(arguments: Sequence[str], description: str = "") -> Sweep:
         raise ConfigError(f"{error} ({label}; see --help)") from error
 
 
-def search(arguments: Sequence[str], description: str = "") -> SearchConfig:
-    """Read ``--query TRACK_OR_FILE --catalogue NAME [--weights drums=1,bass=0.2] ...``.
+def options(kind: type[Kind], arguments: Sequence[str], description: str = "") -> Kind:
+    """Read a configuration that no recipe stands for: ``--field value ...`` alone.
 
     Raises
     ------
@@ -180,21 +180,7 @@ def search(arguments: Sequence[str], description: str = "") -> SearchConfig:
         Unknown or missing option, or a value that does not fit.
     """
     try:
-        return _read(SearchConfig, tyro.MISSING_NONPROP, arguments, description)
-    except ConfigError as error:
-        raise ConfigError(f"{error} (see --help)") from error
-
-
-def export(arguments: Sequence[str], description: str = "") -> ExportConfig:
-    """Read ``[--checkpoint_uri FOLDER] [--to FILE]``.
-
-    Raises
-    ------
-    ConfigError
-        Unknown option, or a value that does not fit.
-    """
-    try:
-        return _read(ExportConfig, ExportConfig(), arguments, description)
+        return _read(kind, tyro.MISSING_NONPROP, arguments, description)
     except ConfigError as error:
         raise ConfigError(f"{error} (see --help)") from error
 

@@ -48,7 +48,7 @@ def write_shards(
                 "segment_index": [-1] * len(ghosts)
                 + ([-1] * len(rows) if segments is None else [segments[row] for row in rows]),
                 "start_s": np.zeros(len(names), np.float32),
-                "duration_s": np.full(len(names), 180, np.float32),
+                "duration_s": np.full(len(names), 180 if segments is None else 3, np.float32),
                 "presence": pa.nulls(len(names), pa.float32())
                 if norms is None
                 else pa.array([9.0] * len(ghosts) + norms.tolist(), pa.float32()),
@@ -59,6 +59,8 @@ def write_shards(
                     pa.array(found.astype(number).ravel()), found.shape[1]
                 ),
             }
+            if segments is not None:
+                columns["start_s"] = np.array(columns["segment_index"], np.float32) * 3
             for name, values in (carried or {}).items():
                 columns[name] = [None] * len(ghosts) + [values[row] for row in rows]
             uri = storage.join(

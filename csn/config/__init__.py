@@ -7,6 +7,7 @@ never changes. Values that a paper leaves open and a
 follow-up's public code fills in are marked [LAB].
 """
 
+from csn.config.catalogue_score import CatalogueScoreConfig
 from csn.config.data import (
     AudioConfig,
     CorpusConfig,
@@ -32,6 +33,7 @@ from csn.config.search import SearchConfig, parsed_weights
 
 __all__ = [
     "AudioConfig",
+    "CatalogueScoreConfig",
     "CorpusConfig",
     "EvaluationConfig",
     "ExperimentConfig",

@@ -10,7 +10,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import ray.data
 import soundfile as sf
 
 import csn
@@ -27,6 +26,7 @@ from csn import storage
 from csn.catalogue.snapshot import Snapshot
 from csn.config import SearchConfig, parsed_weights
 from csn.distributed import cluster
+from csn.distributed.shard_tasks import PLACE, in_tasks
 from csn.distributed.systems import metric_of
 from csn.errors import ConfigError, CorpusError, StorageError
 from csn.evaluation.neighbours import Metric, compared
@@ -38,12 +38,9 @@ from csn.search.shards import Shard, ShardRows, read_shard, shards_of
 
 log = logging.getLogger(__name__)
 
-ROWS_PER_TASK = 100_000
 NUM_READERS = 16
 MAX_QUERY_S = 3600.0
 """A longer recording is asked about by its beginning."""
-PLACE = "shard"
-"""Column of a ranking: place of the track's shard."""
 
 
 def search(config: SearchConfig) -> str:
@@ -165,48 +162,6 @@ def _rank(
     is_here = pc.index(rows.facts["track_id"], query.track_id).as_py() >= 0
     places = pa.array(np.full(len(ranking), place))
     return ranking.append_column(PLACE, places), len(rows.facts) - is_here
-
-
-def in_tasks(
-    shards: Sequence[Shard], function: Callable[[int, Shard], tuple[pa.Table, int]]
-) -> Iterator[tuple[pa.Table, int]]:
-    """Give what `function` makes of each shard and its place: a table, and a number."""
-    tasks: list[list[int]] = [[]]
-    num_rows = 0
-    for place, shard in enumerate(shards):
-        if num_rows >= ROWS_PER_TASK:
-            tasks.append([])
-            num_rows = 0
-        tasks[-1].append(place)
-        num_rows += shard.num_rows
-    run: Callable[..., pa.Table] = _in_task
-    dataset = ray.data.from_arrow([pa.table({PLACE: places}) for places in tasks]).map_batches(
-        run,
-        batch_size=None,
-        batch_format="pyarrow",
-        fn_kwargs={"shards": list(shards), "function": function},
-        num_cpus=1,
-    )
-    # Tables travel as bytes: those of different shards may differ in what they carry along.
-    for row in dataset.iter_rows():
-        yield pa.ipc.open_stream(row["table"]).read_all(), row["number"]
-
-
-def _in_task(
-    block: pa.Table,
-    *,
-    shards: Sequence[Shard],
-    function: Callable[[int, Shard], tuple[pa.Table, int]],
-) -> pa.Table:
-    tables, numbers = [], []
-    for place in block[PLACE].to_pylist():
-        table, number = function(place, shards[place])
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
-        tables.append(sink.getvalue().to_pybytes())
-        numbers.append(number)
-    return pa.table({"table": pa.array(tables, pa.large_binary()), "number": numbers})
 
 
 def _weights(snapshot: Snapshot, config: SearchConfig) -> dict[str, float]:

@@ -59,6 +59,14 @@ class ShardRows:
     """Norms that say whether a condition sounds; NaN where the network does not tell."""
     vectors: tuple[Float[np.ndarray, "rows _"], ...]
 
+    def kept(self, rows: Bool[np.ndarray, " rows"]) -> "ShardRows":
+        """Give some of the rows."""
+        return ShardRows(
+            self.facts.filter(pa.array(rows)),
+            {condition: norms[rows] for condition, norms in self.presence.items()},
+            tuple(some[rows] for some in self.vectors),
+        )
+
     def held(self) -> SubspaceRows:
         """Hold the vectors for searches."""
         return SubspaceRows.of(self.vectors)
@@ -136,10 +144,8 @@ def read_shard(
     if metric == "cosine":
         vectors, has_direction = _directions(vectors)
         kept &= has_direction
-    if not kept.all():
-        facts, vectors = facts.filter(pa.array(kept)), [some[kept] for some in vectors]
-        presence = {condition: norms[kept] for condition, norms in presence.items()}
-    return ShardRows(facts, presence, tuple(vectors))
+    rows = ShardRows(facts, presence, tuple(vectors))
+    return rows if kept.all() else rows.kept(kept)
 
 
 def _read(file: DataFile, track_ids: Sequence[str] | None) -> pa.Table:

@@ -76,9 +76,9 @@ def snapshot(vectors, checkpoint_uri, embedder):
 @pytest.fixture
 def look(snapshot, local_ray, monkeypatch):
     """Give what searches the catalogue, with a task a shard."""
-    from csn.distributed import catalogue_search, cluster
+    from csn.distributed import catalogue_search, cluster, shard_tasks
 
-    monkeypatch.setattr(catalogue_search, "ROWS_PER_TASK", 1)
+    monkeypatch.setattr(shard_tasks, "ROWS_PER_TASK", 1)
 
     def search(query, **options):
         config = SearchConfig(query=query, catalogue="music", **options)
