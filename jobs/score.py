@@ -9,11 +9,7 @@ from functools import partial
 
 from csn import cli
 from csn.config import CatalogueScoreConfig
-from csn.distributed import catalogue_scores
+from csn.distributed.catalogue_scores import score_catalogue
 
 if __name__ == "__main__":
-    cli.main(
-        catalogue_scores.score_catalogue,
-        __doc__ or "",
-        read=partial(cli.options, CatalogueScoreConfig),
-    )
+    cli.main(score_catalogue, __doc__ or "", read=partial(cli.options, CatalogueScoreConfig))
