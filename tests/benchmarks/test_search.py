@@ -49,12 +49,12 @@ def test_search_takes_as_long_as_the_matrix_product(held, record, num_queries):
     width = NUM_INSTRUMENTS * DIM
     rng = np.random.default_rng(1)
     queries = held.values[rng.choice(NUM_TRACKS, num_queries, replace=False), :width].copy()
-    weights = WEIGHTS["two"][:2] + (0.5, 0.3, 0.7)
+    weights = (1, 0.2, 0.5, 0.3, 0.7)
     factors = np.ascontiguousarray((queries * np.repeat(weights, DIM)).T, dtype=np.float32)
     vectors = np.ascontiguousarray(held.values[:, :width])
     out = np.empty((NUM_TRACKS, num_queries), np.float32)
     bare_s, search_s = [], []
-    for _ in range(9):
+    for _ in range(9 if num_queries == 1 else 4):
         started = monotonic()
         np.matmul(vectors, factors, out=out)
         between = monotonic()
@@ -94,6 +94,6 @@ def test_index_finds_almost_all_of_the_exact_answer(record):
         min(recalls),
         0.95,
         f"recall@{TOP_K} against exact, {num:,} tracks x {NUM_INSTRUMENTS} x {dim}, "
-        f"{NUM_CANDIDATES} candidates ranked exactly: {', '.join(told)}; built in {built_s:.1f} s, "
-        f"{size:.0f} bytes a track, {1e3 * max(took):.2f} ms a query",
+        f"{NUM_CANDIDATES} candidates ranked exactly: {', '.join(told)}; built in "
+        f"{built_s:.1f} s, {size:.0f} bytes a track, {1e3 * max(took):.2f} ms a query",
     )
