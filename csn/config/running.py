@@ -67,6 +67,8 @@ class WorkerConfig(Strict):
     """Ranks of distributed data-parallel training."""
     use_gpu: bool = False
     """Give a GPU to each train and embed worker."""
+    gpus_per_worker: float = 1.0
+    """GPUs that such a worker reserves; below 1, several trainings share one."""
     cpus_per_train_worker: float = 1.0
     """CPUs that a train worker reserves; what is left of the cluster reads and renders."""
     threads_per_train_worker: int | None = None
@@ -87,7 +89,23 @@ class WorkerConfig(Strict):
             self.cpus_per_train_worker > 0,
             f"workers.cpus_per_train_worker={self.cpus_per_train_worker} must be positive",
         )
+        check(
+            self.gpus_per_worker > 0 and (self.gpus_per_worker <= 1 or self._whole_gpus()),
+            f"workers.gpus_per_worker={self.gpus_per_worker} must be 1, 2, ... or a share of one",
+        )
+        check(
+            self.num_train_workers == 1 or self._whole_gpus(),
+            f"workers.num_train_workers={self.num_train_workers} with workers.gpus_per_worker="
+            f"{self.gpus_per_worker}: the ranks of one training cannot share a GPU; give each 1",
+        )
         check_range("workers.max_failures", self.max_failures, 0)
         for name in ("threads_per_train_worker", "num_embed_workers"):
             if getattr(self, name) is not None:
                 check_range(f"workers.{name}", getattr(self, name), 1)
+
+    def _whole_gpus(self) -> bool:
+        return self.gpus_per_worker == int(self.gpus_per_worker)
+
+    def num_gpus(self) -> float:
+        """GPUs that one training reserves."""
+        return self.num_train_workers * self.gpus_per_worker if self.use_gpu else 0

@@ -99,11 +99,12 @@ def check_fits(workers: WorkerConfig) -> None:
         GPUs or CPUs do not suffice; the message has the arithmetic.
     """
     have = ray.cluster_resources()
-    gpus = workers.num_train_workers if workers.use_gpu else 0
+    gpus = workers.num_gpus()
     if gpus > have.get("GPU", 0):
         raise ConfigError(
-            f"workers.num_train_workers={gpus} with workers.use_gpu needs {gpus} GPUs, the "
-            f"cluster has {described(have)}; lower it, or set --workers.use_gpu False"
+            f"workers.num_train_workers={workers.num_train_workers} x {workers.gpus_per_worker:g} "
+            f"with workers.use_gpu needs {gpus:g} GPUs, the cluster has {described(have)}; lower "
+            "it, or set --workers.use_gpu False"
         )
     cpus = workers.num_train_workers * workers.cpus_per_train_worker
     if cpus + RENDER_CPUS > have.get("CPU", 0):

@@ -182,7 +182,7 @@ def actor_pool(config: ExperimentConfig, num_blocks: int) -> dict[str, Any]:
     workers = config.workers
     cpus, gpus = have.get("CPU", 1), have.get("GPU", 0)
     if workers.use_gpu:
-        fitting, each = gpus, {"num_gpus": 1, "num_cpus": 1}
+        fitting, each = gpus, {"num_gpus": workers.gpus_per_worker, "num_cpus": 1}
     else:
         fitting, each = (
             min(cpus, (cpus - cluster.RENDER_CPUS) / EMBED_CPUS),

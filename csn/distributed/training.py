@@ -202,7 +202,7 @@ def _run(
             use_gpu=workers.use_gpu,
             resources_per_worker={
                 "CPU": workers.cpus_per_train_worker,
-                **({"GPU": 1} if workers.use_gpu else {}),
+                **({"GPU": workers.gpus_per_worker} if workers.use_gpu else {}),
             },
         ),
         run_config=RunConfig(
