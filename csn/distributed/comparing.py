@@ -30,6 +30,7 @@ from csn.distributed.gathering import gathered
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported
 from csn.distributed.scoring import SCORES
+from csn.distributed.shared_root import check_shared
 from csn.distributed.systems import BASELINES, baseline_digests
 from csn.distributed.training import read_finished
 from csn.errors import ConfigError, CsnError, TrainingError
@@ -67,6 +68,7 @@ def compare(comparison: Comparison) -> str:
         log.info("%s of %s experiments are missing", len(missing), len(entries))
         with cluster.joined():
             _refuse(missing, lambda config: cluster.check_fits(config.workers))
+            check_shared(comparison.root)
             faults = _prepare(missing)
             if len(faults) == len(entries):
                 raise next(iter(faults.values()))

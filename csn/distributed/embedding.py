@@ -24,7 +24,7 @@ from csn import storage
 from csn.audio.parts import Parts
 from csn.conditions import part_of
 from csn.config import ExperimentConfig, from_json, to_json
-from csn.distributed import cluster
+from csn.distributed import cluster, metrics
 from csn.distributed.bank import Bank, load_bank, mixes_of
 from csn.distributed.progress import Stages
 from csn.distributed.systems import build_system, condition_dims, embedded_by, system_digests
@@ -169,6 +169,7 @@ def _embedded(
                 vectors = column.flatten().to_numpy().reshape(len(block), -1)
                 found[name].append(vectors)
             counter.advance(len(block))
+            metrics.count("segments_embedded", len(block), config.name)
         counter.audio_hours = pc.sum(mixes["duration_s"]).as_py() / 3600
         counter.detail = f"{', '.join(systems)}, each on the same rendered mixes"
     order = np.argsort(np.concatenate(rows))
@@ -186,8 +187,12 @@ def _blocks(mixes: pa.Table) -> list[pa.Table]:
 
 def actor_pool(config: ExperimentConfig, num_blocks: int) -> dict[str, Any]:
     """Resources of the embedding actors: no more of them than there are blocks for."""
-    have: Mapping[str, float] = ray.cluster_resources()
     workers = config.workers
+    needed = (
+        {"CPU": 1.0, "GPU": workers.gpus_per_worker} if workers.use_gpu else {"CPU": EMBED_CPUS}
+    )
+    cluster.check_has(workers, needed, "by an actor that embeds")
+    have: Mapping[str, float] = ray.cluster_resources()
     cpus, gpus = have.get("CPU", 1), have.get("GPU", 0)
     if workers.use_gpu:
         fitting, each = gpus, {"num_gpus": workers.gpus_per_worker}

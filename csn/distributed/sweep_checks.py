@@ -9,17 +9,13 @@ so trials never wait for each other.
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from csn import storage
 from csn.conditions import MIX
 from csn.config import ExperimentConfig, WorkerConfig
 from csn.distributed import cluster
-from csn.distributed.trials import sweep_uri
-from csn.errors import ConfigError, StorageError
+from csn.errors import ConfigError
 from csn.search_space import Sweep
 
 log = logging.getLogger(__name__)
@@ -98,30 +94,3 @@ def num_fitting(workers: WorkerConfig, have: Mapping[str, float]) -> int:
     if workers.use_gpu:
         fitting = min(fitting, int(have.get("GPU", 0) / workers.num_gpus() + 1e-6))
     return fitting
-
-
-def check_nodes_write(sweep: Sweep) -> None:
-    """Refuse a root that some node cannot write, or that is another folder there.
-
-    Raises
-    ------
-    StorageError
-        The first node's fault.
-    """
-    mark = sweep_uri(sweep, "sweep.json")
-    look: Any = ray.remote(num_cpus=0)(_look)
-    for node in ray.nodes():
-        if not node["Alive"] or not node["Resources"].get("CPU"):
-            continue
-        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        fault = ray.get(look.options(scheduling_strategy=there).remote(sweep.config.root, mark))
-        if fault:
-            raise StorageError(f"trials on {node['NodeManagerAddress']} cannot use it: {fault}")
-
-
-def _look(root: str, mark: str) -> str:
-    try:
-        storage.check_writable(storage.absolute(root))
-    except StorageError as error:
-        return str(error)
-    return "" if storage.exists(mark) else f"{mark} is not there; is {root} on one machine alone?"
