@@ -188,9 +188,8 @@ def _blocks(mixes: pa.Table) -> list[pa.Table]:
 def actor_pool(config: ExperimentConfig, num_blocks: int) -> dict[str, Any]:
     """Resources of the embedding actors: no more of them than there are blocks for."""
     workers = config.workers
-    needed = (
-        {"CPU": 1.0, "GPU": workers.gpus_per_worker} if workers.use_gpu else {"CPU": EMBED_CPUS}
-    )
+    with_gpu = {"CPU": 1.0, "GPU": workers.gpus_per_worker}
+    needed = with_gpu if workers.use_gpu else {"CPU": EMBED_CPUS}
     cluster.check_has(workers, needed, "by an actor that embeds")
     have: Mapping[str, float] = ray.cluster_resources()
     cpus, gpus = have.get("CPU", 1), have.get("GPU", 0)
