@@ -28,7 +28,7 @@ from csn.config import (
 DEMO_EPOCHS = 60
 """Passes over `DEMO_MIXES`, all stages of a recipe together."""
 DEMO_MIXES = 3_072
-DEMO_TRACKS = 288
+DEMO_TRACKS = 144
 """In the train split: composing one takes a third of a second."""
 FEW_TRACKS = 200
 """What [H24]'s ablations learn from, instead of 1,200."""
@@ -149,7 +149,7 @@ def demo_sized(config: ExperimentConfig) -> ExperimentConfig:
             hop_s=0.25,
             max_segments_per_track=None,
         ),
-        mixing=MixingConfig(num_mixes=DEMO_MIXES, batch_windows=(1, 1, 2)),
+        mixing=MixingConfig(num_mixes=DEMO_MIXES, batch_windows=(1, 2)),
         frontend=FrontendConfig(window=1024, hop=512, num_mels=128, standardise=True),
         network=replace(
             config.network,
