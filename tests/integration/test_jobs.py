@@ -1,6 +1,7 @@
 """Jobs submitted to a running cluster, as one submits them; it begins with no node that works."""
 
 import json
+import re
 import subprocess
 import time
 import uuid
@@ -90,13 +91,14 @@ def test_refused_job_ends_with_its_line(refusals, head):
 
 
 @pytest.mark.slow
-def test_job_gets_the_nodes_that_there_can_be_and_is_refused_where_they_are_too_few(refusals):
+def test_job_that_asks_for_more_than_there_can_be_ends_after_the_stated_wait(refusals):
     _, output = refusals
+    # There is no node yet; one may have come in that time.
     assert "4 train workers x 1 CPUs + 1 to render = 5 CPUs, the cluster has 0 CPUs" in output
     assert "waiting for nodes, 10 s at most" in output
     line = one_line(output)
-    assert f"= 5 CPUs, the cluster has {NUM_CPUS} CPUs" in line
-    assert "waited 10 s for nodes" in line
+    assert re.search(r"= 5 CPUs, the cluster has [02] CPUs, 0 GPUs", line)
+    assert "waited 10 s for nodes (--workers.wait_for_nodes_s)" in line
 
 
 @pytest.mark.slow
@@ -114,7 +116,7 @@ def test_upload_holds_what_git_knows_and_no_more(refusals, head):
 def test_failed_run_says_what_failed(submitted, tiny_options, tiny, finished, head):
     job = submitted(
         *("train", *tiny_options, "--root", tiny.root, "--name", "failed"),
-        *("--optimizer.learning_rate", 1e30, "--workers.wait_for_nodes_s", 60),
+        *("--optimizer.learning_rate", 1e30, "--workers.wait_for_nodes_s", 120),
         submission_id="failed",
     )
     assert "the loss is not a number at step" in one_line(said(job, returncode=1))
@@ -127,7 +129,7 @@ def test_stopped_job_goes_on_with_the_same_command(
 ):
     paths = Paths(replace(tiny, name="submitted"))
     command = ["train", *tiny_options, "--root", tiny.root, "--name", "submitted"]
-    command += ["--workers.wait_for_nodes_s", "60"]
+    command += ["--workers.wait_for_nodes_s", "120"]
     job = submitted(*command, submission_id="stopped")
     deadline = time.monotonic() + LIMIT_S
     while not noted_history(paths.experiment()):
@@ -166,7 +168,7 @@ def test_other_jobs_on_object_storage_and_nothing_tells_the_nodes_key(
     head, submitted, tiny_options, finished, bucket
 ):
     options = [*tiny_options, "--root", bucket, "--corpus.uri", finished.corpus]
-    options += ["--workers.wait_for_nodes_s", "60"]
+    options += ["--workers.wait_for_nodes_s", "120"]
     trained = ["--evaluation.checkpoint_uri", finished.best_checkpoint]
     outputs = [
         said(submitted("prepare", *options)),
@@ -194,13 +196,13 @@ def test_other_jobs_on_object_storage_and_nothing_tells_the_nodes_key(
 def test_sweep_submitted_to_a_cluster(submitted, tiny_options, tiny, finished, tmp_path):
     options = [*tiny_options, "--root", tiny.root, "--training.num_epochs", 1, "--name", "far"]
     job = submitted(
-        *("tune", *options, "--num_samples", 2, "--final_seeds"),
-        *("--workers.cpus_per_train_worker", 0.5, "--workers.wait_for_nodes_s", 60),
+        *("tune", *options, "--num_samples", 1, "--final_seeds"),
+        *("--workers.cpus_per_train_worker", 0.5, "--workers.wait_for_nodes_s", 120),
     )
     uri = storage.join(tiny.root, "sweeps", "far", "report.html")
     assert f"wrote {uri}" in said(job)
     trials = storage.read_table(storage.join(tiny.root, "sweeps", "far", "trials.parquet"))
-    assert trials["status"].to_pylist() == ["finished"] * 2
+    assert trials["status"].to_pylist() == ["finished"]
 
 
 def counted(head, name, experiment):

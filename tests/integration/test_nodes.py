@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,18 @@ LIMIT_S = 400
 ELASTIC = "--workers.num_train_workers 2 --workers.min_train_workers 1"
 
 
+@contextmanager
+def environment_of_nodes(env):
+    """Set what nodes, which are this process's children, are to see: nothing of object storage."""
+    with pytest.MonkeyPatch.context() as here:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            here.delenv(name)
+        for name in ("RAY_TMPDIR", "RAY_AUTH_MODE"):
+            here.setenv(name, env[name])
+        here.setenv("RAY_health_check_period_ms", "1000")  # a lost node is missed after 5 s
+        yield
+
+
 @dataclass
 class Nodes:
     """A cluster whose head does no work, and the nodes of one test."""
@@ -26,7 +39,8 @@ class Nodes:
     running: list[Any] = field(default_factory=list)
 
     def add(self, num_cpus: int) -> Any:
-        node = self.cluster.add_node(num_cpus=num_cpus)
+        with environment_of_nodes(self.env):
+            node = self.cluster.add_node(num_cpus=num_cpus)
         self.running.append(node)
         return node
 
@@ -40,22 +54,18 @@ def cluster(finished):
     """Run a head, whose nodes see no object storage, beside the Ray of the session."""
     from ray.cluster_utils import Cluster
 
-    with own_ray.environment() as env, pytest.MonkeyPatch.context() as here:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            here.delenv(name)  # nodes are this process's children
-        for name in ("RAY_TMPDIR", "RAY_AUTH_MODE"):
-            here.setenv(name, env[name])
-        here.setenv("RAY_health_check_period_ms", "1000")  # a lost node is missed after 5 s
-        started = Cluster(
-            initialize_head=True,
-            head_node_args={
-                "num_cpus": 0,
-                "include_dashboard": True,  # without it, Train does not clean up
-                "dashboard_port": own_ray.free_ports(1)[0],
-                "object_store_memory": own_ray.OBJECT_STORE,
-                "temp_dir": f"{env['RAY_TMPDIR']}/ray",
-            },
-        )
+    with own_ray.environment() as env:
+        with environment_of_nodes(env):
+            started = Cluster(
+                initialize_head=True,
+                head_node_args={
+                    "num_cpus": 0,
+                    "include_dashboard": True,  # without it, Train does not clean up
+                    "dashboard_port": own_ray.free_ports(1)[0],
+                    "object_store_memory": own_ray.OBJECT_STORE,
+                    "temp_dir": f"{env['RAY_TMPDIR']}/ray",
+                },
+            )
         yield Nodes(started, env | {"RAY_ADDRESS": started.address})
         # Its processes end with the environment: Ray's own `shutdown` would take from this
         # process what it needs of the session's Ray.
