@@ -189,11 +189,11 @@ def test_root_that_a_node_cannot_write_is_refused_before_any_work(
 ):
     nodes.add(1)
     process, log = run(
-        *("train", *tiny_options, "--root", bucket, "--corpus.uri", finished.corpus),
+        *("prepare", *tiny_options, "--root", bucket, "--corpus.uri", finished.corpus),
         env=object_store.env | {"AWS_MAX_ATTEMPTS": "1"},
     )
     assert process.wait(LIMIT_S) == 2, log.read_text()
     (line,) = [one for one in log.read_text().splitlines() if one.startswith("error: ")]
     assert "cannot use it" in line
     assert bucket in line
-    assert "prepare" not in log.read_text()
+    assert "2/7 prepare" not in log.read_text()
