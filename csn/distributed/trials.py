@@ -131,7 +131,7 @@ class ReportValidations(TuneReportCallback):
         self._note.seconds = self._before_s + time.time() - self._began_at
         write_note(self._sweep, self._note)
         told = summary(self._note, self._metric, self._sweep.space.mode)
-        # A trial that the scheduler has just stopped takes its queue with it, and soon this process.
+        # A trial that was stopped just now has taken its queue with it, and soon this process.
         with suppress(ActorDiedError):
             super().after_report(run_context, [told], None)
 
