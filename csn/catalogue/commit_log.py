@@ -20,8 +20,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from csn import shared_storage, storage
-from csn.catalogue.entries import ENTRY_SCHEMA, STATE_SCHEMA, Shard, ShardFile, State
-from csn.catalogue.entries import numbered, resolved
+from csn.catalogue.entries import (
+    ENTRY_SCHEMA,
+    STATE_SCHEMA,
+    Shard,
+    ShardFile,
+    State,
+    numbered,
+    resolved,
+)
 from csn.errors import StorageError
 
 NUM_READERS = 16
@@ -59,11 +66,11 @@ class CommitLog:
         return storage.join(self.folder_uri, "commits", f"{version:010}.parquet")
 
     def last_version(self, after: int = 0) -> int:
-        """Number of the last commit; `after` is one that is known to be there, or 0."""
+        """Look up the number of the last commit; `after` is one that is known to be there, or 0."""
         return max(_numbers(storage.join(self.folder_uri, "commits"), after), default=after)
 
     def read(self) -> State:
-        """What is true now."""
+        """Work out what is true now."""
         return self._patiently(self._read)
 
     def _read(self) -> State:
@@ -82,7 +89,7 @@ class CommitLog:
         return resolved(last, pa.concat_tables(entries), shards, frozenset(removed))
 
     def commits(self, after: int) -> list[Commit]:
-        """Commits behind number `after`, in their order."""
+        """Read the commits behind number `after`, in their order."""
         return self._patiently(lambda: self._commits(after, self.last_version(after)))
 
     def _commits(self, after: int, last: int) -> list[Commit]:

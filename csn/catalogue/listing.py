@@ -93,7 +93,7 @@ def _of_folder(catalogue_uri: str) -> Listing:
 
 
 def _readable(name: str) -> str:
-    """A name of bytes that are no UTF-8 is told in their place, as Arrow holds nothing else."""
+    """Write bytes of a name that are no UTF-8 as their numbers: Arrow holds nothing else."""
     return os.fsencode(name).decode(errors="backslashreplace")
 
 

@@ -23,7 +23,7 @@ ROW_GROUP_BYTES = 32 * 2**20
 
 
 def row_schema(dim: int, vector: str, carried: Sequence[pa.Field] = ()) -> pa.Schema:
-    """Schema of one file whose vectors have `dim` numbers of the type `vector`."""
+    """Give the schema of one file whose vectors have `dim` numbers of the type `vector`."""
     number = pa.float16() if vector == "float16" else pa.float32()
     return pa.schema(
         [
@@ -120,7 +120,7 @@ def rows(
 def _track_rows(
     track: EmbeddedTrack, level: str, dims: slice, threshold: float | None, is_unit: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors and norms of a track's rows on one level; the norms are NaN where they say nothing."""
+    """Vectors and norms of a track's rows; norms are NaN where they say nothing."""
     vectors = track.vectors[:, dims]
     norms = np.linalg.norm(vectors, axis=1)
     if threshold is None:

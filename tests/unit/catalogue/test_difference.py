@@ -90,7 +90,9 @@ def test_reject_whose_file_changed_begins_anew():
 
 
 def test_reject_that_is_gone_is_closed_without_counting_as_deleted():
-    found = difference(listing(b="1"), state([row("a", "reject", attempts=1)]), "S", max_attempts=3)
+    found = difference(
+        listing(b="1"), state([row("a", "reject", attempts=1)]), "S", max_attempts=3
+    )
     assert found.deleted["track_id"].to_pylist() == ["a"]
     assert nonzero(found.counts) == {"new": 1}
 
