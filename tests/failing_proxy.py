@@ -1,4 +1,4 @@
-"""A proxy before an object store that fails as told: overloaded, slow, cut off, credentials gone."""
+"""A proxy before an object store that fails as told: overloaded, slow, cut off, expired."""
 
 import random
 import threading

@@ -287,7 +287,7 @@ def test_manifest_carries_its_columns_along(config, tmp_path, capsys):
 def test_what_stands_can_be_refused_or_made_again(config, tmp_path, capsys):
     names = write_catalogue(tmp_path / "music", 3)
     night(config, capsys)
-    with pytest.raises(ConfigError, match="3 tracks of model .* are embedded already"):
+    with pytest.raises(ConfigError, match=r"3 tracks of model .* are embedded already"):
         nightly.embed_catalogue(replace(config, on_existing="error"))
     before = read_rows(read_snapshot(output(config)), "segment", "bass")
     line = night(replace(config, on_existing="overwrite"), capsys)
@@ -301,5 +301,5 @@ def test_name_of_another_catalogue_is_refused(config, tmp_path):
     write_sound(tmp_path / "music" / "notes.flac", seconds=0.1)
     write_sound(tmp_path / "other" / "music" / "a.flac")
     storage.write_json(f"{output(config)}/catalogue.json", {"catalogue_uri": "s3://music/"})
-    with pytest.raises(ConfigError, match="holds the embeddings of s3://music/.*another --name"):
+    with pytest.raises(ConfigError, match=r"holds the embeddings of s3://music/.*another --name"):
         nightly.embed_catalogue(config)
