@@ -66,7 +66,7 @@ class CommitLog:
         return storage.join(self.folder_uri, "commits", f"{version:010}.parquet")
 
     def last_version(self, after: int = 0) -> int:
-        """Look up the number of the last commit; `after` is one that is known to be there, or 0."""
+        """Look up the number of the last commit; `after` is one known to be there, or 0."""
         return max(_numbers(storage.join(self.folder_uri, "commits"), after), default=after)
 
     def read(self) -> State:

@@ -83,7 +83,7 @@ class Committer:
         taken = pc.is_in(entries["track_id"], pa.array(sorted(self.taken), pa.string()))
         is_add = pc.equal(entries["action"], ADD)
         alive = entries.filter(pc.and_(is_add, pc.invert(taken)))
-        kept = {shard for shard in pc.unique(alive["shard"]).to_pylist()}
+        kept = set(pc.unique(alive["shard"]).to_pylist())
         words = pc.if_else(pc.and_(taken, is_add), DEAD, entries["action"])
         place = entries.schema.get_field_index("action")
         marked = entries.set_column(place, ENTRY_SCHEMA.field("action"), words)

@@ -227,7 +227,7 @@ class CatalogueWorker:
         seconds["network"] += time.monotonic() - started
 
     def _fault(self, track: _Heard) -> tuple[str, str] | None:
-        """Say at which stage a track turned out to be of no use, and why; none where it did not."""
+        """Say at which stage an embedded track turned out to be useless, and why."""
         rate_hz = self._task.cutting.sample_rate_hz
         if not track.starts:
             least_s = self._task.cutting.min_tail / rate_hz

@@ -67,7 +67,7 @@ class Night:
         return f"{self.started_at:%Y-%m-%d}"
 
     def task(self, *, num_threads: int, num_readers: int) -> Task:
-        """What workers need to know."""
+        """Give what workers need to know."""
         config, model = self.config, self.model
         workers, layout = config.workers, model.config.network.layout
         batch_s = workers.batch_s or (GPU_BATCH_S if workers.use_gpu else CPU_BATCH_S)

@@ -117,7 +117,7 @@ def _embed_todo(run: _Run) -> None:
 
 
 def _compact(run: _Run) -> None:
-    """Join small files, in tasks; a group that others touch meanwhile is left for another night."""
+    """Join small files, in tasks; a group that others touch meanwhile is left as it is."""
     night, config = run.night, run.night.config
     if not config.compact_mb:
         return

@@ -268,7 +268,7 @@ class Shards:
             (stage, error), count = self.done.rejects.most_common(1)[0]
             raise CatalogueError(
                 f"{failed} of the first {tried} tracks failed that had not failed before, at most "
-                f"{config.max_failed_share:.0%} expected; {count} of them at {stage} with {error}. "
+                f"{config.max_failed_share:.0%} expected; {count} at {stage} with {error}. "
                 "Are bucket, credentials and files right? Mend them and run the same command "
                 "again, or raise --max_failed_share"
             )

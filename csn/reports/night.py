@@ -99,5 +99,5 @@ def _figure(data: NightData) -> ShownFigure | None:
     return ShownFigure(
         figure_uri(share_bar(shares)),
         f"Bar: {said}.",
-        "What the workers’ time went into.",
+        "What the time of the workers went into.",
     )

@@ -142,45 +142,44 @@ def estimate(data: NightData, num_tracks: int = ESTIMATED_TRACKS) -> list[Step]:
     stored_gb = num_tracks * bytes_a_track / 1e9
     money = data.prices.currency
     listing_s = num_tracks / KEYS_A_REQUEST * 0.1
-    rate = (
-        f"{data.audio_s_done:,.0f} s of audio ÷ {data.stages['embed']:,.1f} s ÷ {units:g} {unit}s"
-    )
+    spent = f"{data.stages['embed']:,.1f} s / {units:g} {unit}s"
+    rate = f"{data.audio_s_done:,.0f} s of audio / {spent}"
     return [
         Step(
             "audio",
-            f"{num_tracks:,} tracks × {mean_s:,.1f} s (tonight's mean) ÷ 3600",
+            f"{num_tracks:,} tracks x {mean_s:,.1f} s (tonight's mean) / 3600",
             hours,
             "hours",
         ),
         Step(f"rate of one {unit}", rate, per_unit, "hours of audio an hour"),
         Step(
             f"{unit} hours",
-            f"{hours:,.0f} hours of audio ÷ {per_unit:,.1f}",
+            f"{hours:,.0f} hours of audio / {per_unit:,.1f}",
             unit_hours,
             f"{unit} hours",
         ),
         Step(
             f"nodes of {node}, for {DAYS} days",
-            f"{unit_hours:,.0f} ÷ ({a_node:g} × 24 × {DAYS})",
+            f"{unit_hours:,.0f} / ({a_node:g} x 24 x {DAYS})",
             nodes,
             "nodes",
         ),
-        Step("cost", f"{unit_hours:,.0f} × {price:g} {money}", unit_hours * price, money),
+        Step("cost", f"{unit_hours:,.0f} x {price:g} {money}", unit_hours * price, money),
         Step(
             "storage",
-            f"{num_tracks:,} × {bytes_a_track:,.0f} bytes a track (tonight's) ÷ 10⁹",
+            f"{num_tracks:,} x {bytes_a_track:,.0f} bytes a track (tonight's) / 10⁹",
             stored_gb,
             "GB",
         ),
         Step(
             "storage, a month",
-            f"{stored_gb:,.0f} GB × {data.prices.gb_month:g} {money}",
+            f"{stored_gb:,.0f} GB x {data.prices.gb_month:g} {money}",
             stored_gb * data.prices.gb_month,
             money,
         ),
         Step(
             "listing a night",
-            f"{num_tracks:,} ÷ {KEYS_A_REQUEST} keys a request × 0.1 s (assumed)",
+            f"{num_tracks:,} / {KEYS_A_REQUEST} keys a request x 0.1 s (assumed)",
             listing_s,
             "s",
         ),
