@@ -98,7 +98,7 @@ def test_night_against_the_bare_work(
     ]
     bare_s, segments = bare.timed(bare.embed_files, jobs, (network["demo"], files[:4], SEGMENT_S))
     options = ("--segments.duration_s", str(SEGMENT_S), "--segments.min_tail_s", "2.9")
-    line, wall_s = driver("demo", catalogue, tmp_path / "root", *options)
+    line, _ = driver("demo", catalogue, tmp_path / "root", *options)
     assert line["tracks"]["done"] == NUM_CLIPS
     assert abs(line["segments"] - sum(segments)) <= NUM_CLIPS  # an MP3 may be a frame longer
     ours_s = line["seconds"]["embed"]
