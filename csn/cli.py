@@ -51,9 +51,7 @@ Usage: [RECIPE] [options of the sweep] [any option below, for all trials]
   --max_concurrent N: trials at a time (default: as many as the cluster holds)
   --final_seeds [SEED ...]: train the best and the recipe from these, or not (default: 0 1 2)
   --name NAME: the sweep's (default: <recipe>-<space>)"""
-CATALOGUE_HELP = """
-With --catalogue_uri FOLDER_OR_MANIFEST --checkpoint_uri FOLDER, embed a whole catalogue instead:
-its options are shown by --catalogue_uri FOLDER_OR_MANIFEST --help."""
+CATALOGUE_HELP = "\nOf a catalogue, --catalogue_uri FOLDER_OR_MANIFEST --help shows the options."
 CONFIG_HELP = (
     "Instead of a recipe, --config FILE takes a configuration as JSON: a sweep's best.json."
 )
@@ -109,9 +107,7 @@ def experiment(arguments: Sequence[str], description: str = "") -> ExperimentCon
         raise ConfigError(f"{error} ({label}; see --help)") from error
 
 
-def embedding(
-    arguments: Sequence[str], description: str = ""
-) -> ExperimentConfig | CatalogueConfig:
+def embedding(words: Sequence[str], description: str = "") -> ExperimentConfig | CatalogueConfig:
     """Read what `experiment` reads or, with ``--catalogue_uri``, a catalogue's options.
 
     Raises
@@ -119,15 +115,15 @@ def embedding(
     ConfigError
         Unknown recipe or option, or a value that does not fit.
     """
-    if not any(word.partition("=")[0] == "--catalogue_uri" for word in arguments):
-        return experiment(arguments, f"{description}\n{CATALOGUE_HELP}")
-    if not arguments[0].startswith("-"):
+    if not any(word.partition("=")[0] == "--catalogue_uri" for word in words):
+        return experiment(words, description + CATALOGUE_HELP)
+    if not words[0].startswith("-"):
         raise ConfigError(
-            f"{arguments[0]} with --catalogue_uri: a catalogue takes no recipe; its network is "
-            "the one of --checkpoint_uri (see --catalogue_uri CATALOGUE --help)"
+            f"{words[0]} with --catalogue_uri: a catalogue takes no recipe; name its network "
+            "by --checkpoint_uri"
         )
     try:
-        return _read(CatalogueConfig, tyro.MISSING_NONPROP, arguments, description)
+        return _read(CatalogueConfig, tyro.MISSING_NONPROP, words, description)
     except ConfigError as error:
         raise ConfigError(f"{error} (a catalogue; see --catalogue_uri ... --help)") from error
 
