@@ -185,6 +185,7 @@ class _TrackReader:
     def _once(self) -> None:
         self.put(Begun(self.place))
         blocked, started = 0.0, time.monotonic()
+        num_samples = 0
         starts: list[int] = []
         waveforms: list[np.ndarray] = []
         with self._opened() as opened:

@@ -13,9 +13,11 @@ import sys
 import time
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 import ray
+from ray.exceptions import RayTaskError
 
 from csn import shared_storage, storage
 from csn.catalogue import compaction
@@ -126,15 +128,15 @@ def _compact(run: _Run) -> None:
     groups = compaction.groups(state, config.compact_mb * 1e6)
     dead = state.dead_ids()
     run.committer.refresh()
-    join = ray.remote(num_cpus=1)(compaction.joined)
+    join: Any = ray.remote(num_cpus=1)(compaction.joined)
     tasks = []
     for group in groups:
         of_group = {s.shard_id: dead[s.shard_id] for s in group if s.shard_id in dead}
         tasks.append(join.remote(night.output_uri, group, night.date, of_group))
     for group, task in zip(groups, tasks, strict=True):
         try:
-            shard = ray.get(task)
-        except ray.exceptions.RayTaskError as error:
+            shard: Any = ray.get(task)
+        except RayTaskError as error:
             own = cluster.own_error(error) or error
             log.warning("compaction: %s files are left as they are (%s)", len(group), own)
             continue

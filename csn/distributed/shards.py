@@ -187,9 +187,8 @@ class Shards:
         task = self._night.task(
             num_threads=fleet.threads, num_readers=asked.readers or fleet.threads
         )
-        actor = ray.remote(CatalogueWorker).options(
-            num_cpus=fleet.cpus, num_gpus=fleet.gpus, max_restarts=-1
-        )
+        actor: Any = ray.remote(CatalogueWorker)
+        actor = actor.options(num_cpus=fleet.cpus, num_gpus=fleet.gpus, max_restarts=-1)
         workers = [actor.remote(task) for _ in range(fleet.num_workers)]
         try:
             ray.get([worker.ready.remote() for worker in workers])
