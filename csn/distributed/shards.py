@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import RayActorError, RayTaskError
 
 from csn.catalogue.committing import Committer
 from csn.catalogue.difference import shard_places
@@ -41,6 +41,7 @@ SCOUTS = 16
 """Tracks of each worker's first shard: what is wrong with all of them is then soon known."""
 REFRESH_S = 10.0
 CHECKPOINT_COMMITS = 256
+MAX_FAILED_STARTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,13 @@ class Shards:
         self.fleet = Fleet.of(night.config, len(night.difference.todo))
         self._pending = deque(self._cut(night.difference.todo))
         self._refreshed = time.monotonic()
+        self._failed_starts = 0
+        readers = night.config.workers.readers or self.fleet.threads
+        self._task = night.task(num_threads=self.fleet.threads, num_readers=readers)
+        actor: Any = ray.remote(CatalogueWorker)
+        self._actor = actor.options(num_cpus=self.fleet.cpus, num_gpus=self.fleet.gpus)
         self.startup_s = 0.0
+        """Until the first worker was ready."""
 
     def _cut(self, tracks: pa.Table) -> list[_Work]:
         """Cut tonight's tracks into shards, in this run's own order, small ones first."""
@@ -161,41 +168,41 @@ class Shards:
             Too many tracks fail alike, or the store fails for all.
         """
         started = time.monotonic()
-        workers = self._workers()
-        self.startup_s = time.monotonic() - started
-        idle, running = list(workers), {}
-        while self._pending or running:
+        idle: list[Any] = []
+        running: dict[Any, tuple[Any, _Work | None]] = {}
+        for _ in range(self.fleet.num_workers):
+            self._start(running)
+        while self._pending or any(work for _, work in running.values()):
             while idle and (work := self._next()):
                 worker = idle.pop()
                 running[worker.embed.remote(work.tracks)] = (worker, work)
-            if not running:
+            if not any(work for _, work in running.values()) and not self._pending:
                 break
-            ready, _ = ray.wait(list(running), num_returns=1)
-            more, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
+            ray.wait(list(running), num_returns=1)
+            ready, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
             results = []
-            for reference in dict.fromkeys([*ready, *more]):
+            for reference in ready:
                 worker, work = running.pop(reference)
+                found = self._result(reference, work)
+                if found is None:
+                    ray.kill(worker)
+                    self._start(running)
+                    results += self._again(work) if work else []
+                    continue
+                self.startup_s = self.startup_s or time.monotonic() - started
+                self._failed_starts = 0
+                results += found
                 idle.append(worker)
-                results += self._result(reference, work)
             self._commit(results)
             counter.update(self.done.tracks, _note(self.done))
-        for worker in workers:
+        for worker in [*idle, *(worker for worker, _ in running.values())]:
             ray.kill(worker)
 
-    def _workers(self) -> list[Any]:
-        fleet, asked = self.fleet, self._night.config.workers
-        task = self._night.task(
-            num_threads=fleet.threads, num_readers=asked.readers or fleet.threads
-        )
-        actor: Any = ray.remote(CatalogueWorker)
-        actor = actor.options(num_cpus=fleet.cpus, num_gpus=fleet.gpus, max_restarts=-1)
-        workers = [actor.remote(task) for _ in range(fleet.num_workers)]
-        try:
-            ray.get([worker.ready.remote() for worker in workers])
-        except RayError as error:
-            last = str(error).strip().splitlines()[-1]
-            raise CatalogueError(f"workers do not start: {last}") from error
-        return workers
+    def _start(self, running: dict[Any, tuple[Any, _Work | None]]) -> None:
+        """Start a worker, which is given work when it is ready."""
+        # Ray's own restarts would refuse calls until the new process is up; a new actor queues.
+        worker = self._actor.remote(self._task)
+        running[worker.ready.remote()] = (worker, None)
 
     def _next(self) -> _Work | None:
         """Give the next shard, without what others have committed meanwhile."""
@@ -211,11 +218,16 @@ class Shards:
                 return _Work(left, work.deaths)
         return None
 
-    def _result(self, reference: Any, work: _Work) -> list[ShardResult]:
+    def _result(self, reference: Any, work: _Work | None) -> list[ShardResult] | None:
+        """Give what came of a shard, nothing for a worker that is ready; none if it died."""
         try:
-            return [ray.get(reference)]
+            result = ray.get(reference)
         except RayActorError as error:
-            return self._again(work, error)
+            self._failed_starts += work is None
+            if self._failed_starts > MAX_FAILED_STARTS * self.fleet.num_workers:
+                last = str(error).strip().splitlines()[-1]
+                raise CatalogueError(f"workers do not start: {last}") from error
+            return None
         except RayTaskError as error:
             own = cluster.own_error(error)
             if own is None:
@@ -224,18 +236,17 @@ class Shards:
                 f"{own}; {self.done.tracks} tracks are committed, the same command goes on from "
                 "there"
             ) from own
+        return [result] if work else []
 
-    def _again(self, work: _Work, error: RayActorError) -> list[ShardResult]:
+    def _again(self, work: _Work) -> list[ShardResult]:
         """Put a dead worker's shard back; gives what is to be told of a track that kills them."""
         self.done.deaths += 1
         deaths = work.deaths + 1
         log.warning("a worker died over %s tracks; they are done again", len(work.tracks))
         if len(work.tracks) == 1 and deaths >= self._night.config.workers.max_deaths:
             row = work.tracks.to_pylist()[0]
-            what = CatalogueError(f"{row['uri']}: {deaths} workers died over it")
-            what.__cause__ = error
-            digest = self._night.model.settings_digest
-            entry = reject(row, digest, "embed", what)
+            error = CatalogueError(f"{row['uri']}: {deaths} workers died over it")
+            entry = reject(row, self._night.model.settings_digest, "embed", error)
             entries = pa.Table.from_pylist([entry], schema=ENTRY_SCHEMA)
             return [ShardResult(None, entries, {}, 0.0)]
         halved = deaths > 1 and len(work.tracks) > 1
