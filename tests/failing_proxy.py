@@ -4,7 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -47,10 +47,10 @@ class FailingProxy:
                     return self.answer(403, {"Content-Type": "application/xml"}, EXPIRED)
                 if kind == "slow":
                     time.sleep(1)
-                connection = HTTPConnection(store)
-                connection.request(self.command, self.path, body, dict(self.headers))
-                answer = connection.getresponse()
-                data = answer.read()
+                with closing(HTTPConnection(store)) as connection:
+                    connection.request(self.command, self.path, body, dict(self.headers))
+                    answer = connection.getresponse()
+                    data = answer.read()
                 headers = dict(answer.getheaders())
                 if kind == "cut":  # the store has done it, and nobody learns of it
                     half = data[: len(data) // 2]
