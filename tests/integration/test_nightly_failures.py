@@ -216,6 +216,32 @@ def test_two_runs_at_once_share_the_work(catalogue, undisturbed, run, tmp_path):
     assert_same(all_rows(f"{root}/catalogues/music"), undisturbed)
 
 
+def test_file_that_kills_its_workers_is_a_reject_and_costs_no_other(
+    catalogue, run, joined, tmp_path
+):
+    music = tmp_path / "music"
+    write_sound(music / "deadly.wav", 1200, rate_hz=16_000)  # so large that it is read in ranges
+    for place in range(3):
+        write_sound(music / f"{place}.wav", 3.0, place, 16_000)
+    options = ["--workers.num_workers", "1", "--workers.max_deaths", "2", "--compact_mb", "0"]
+    network = str(catalogue / "network")
+    process, log = run(str(music), str(tmp_path / "root"), *options, network=network)
+    killed = set()
+    while process.poll() is None:
+        for worker in workers_of(joined):
+            with suppress(OSError):
+                opened = {str(file.readlink()) for file in Path(f"/proc/{worker}/fd").iterdir()}
+                if str(music / "deadly.wav") in opened and worker not in killed:
+                    os.kill(worker, signal.SIGKILL)
+                    killed.add(worker)
+        time.sleep(0.002)
+    line = finished(process, log)
+    # Once with the others, once more, and then by itself.
+    assert len(killed) == line["deaths"] == 3
+    assert line["rejected"] == {"embed/CatalogueError": 1}
+    assert line["tracks"]["done"] == 3
+
+
 @pytest.fixture
 def strange_bucket(bucket, s3_client, tmp_path):
     """Bucket with a network and tracks of strange names."""
