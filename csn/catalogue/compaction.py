@@ -8,15 +8,19 @@ old files stay for those who read them, until `orphans` finds them old enough.
 
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from csn import shared_storage, storage
 from csn.catalogue.entries import ADD, DEAD, ENTRY_SCHEMA, Shard, ShardFile, State
 from csn.catalogue.rows import encoded
 
+NUM_JOINERS = 4
+"""Files joined at a time, which bounds the memory."""
 MOSTLY_DEAD = 0.5
 """A shard with a greater share of dead rows is written anew, however large it is."""
 
@@ -56,28 +60,46 @@ def _is_mostly_dead(counts: Sequence[int]) -> bool:
 
 
 def joined(
-    output_uri: str, group: Sequence[Shard], date: str, dead: dict[str, tuple[str, ...]]
+    output_uri: str,
+    group: Sequence[Shard],
+    date: str,
+    dead: dict[str, tuple[str, ...]],
+    patience_s: float = 0.0,
 ) -> Shard:
     """Write the living rows of some shards as one shard more; nothing refers to it yet."""
     shard_id = uuid.uuid4().hex
-    files = []
-    for one in group[0].files:
-        kind = (one.level, one.condition)
-        tables = []
-        for shard in group:
-            (file,) = (f for f in shard.files if (f.level, f.condition) == kind)
-            table = storage.read_table(storage.join(output_uri, file.path))
-            ids = pa.array(dead.get(shard.shard_id, ()), pa.string())
-            tables.append(table.filter(pc.invert(pc.is_in(table["track_id"], ids))))
-        whole = pa.concat_tables(tables, promote_options="permissive").sort_by(
-            [("track_id", "ascending"), ("segment_index", "ascending")]
-        )
-        folder = one.path.rpartition("/date=")[0]
-        path = f"{folder}/date={date}/{shard_id}.parquet"
-        data = encoded(whole)
-        storage.write_bytes(storage.join(output_uri, path), data)
-        files.append(ShardFile(*kind, path, len(whole), data.size))
-    return Shard(shard_id, tuple(files))
+    join = partial(_join, output_uri, group, date, dead, shard_id, patience_s)
+    with ThreadPoolExecutor(NUM_JOINERS) as pool:
+        return Shard(shard_id, tuple(pool.map(join, group[0].files)))
+
+
+def _join(
+    output_uri: str,
+    group: Sequence[Shard],
+    date: str,
+    dead: dict[str, tuple[str, ...]],
+    shard_id: str,
+    patience_s: float,
+    one: ShardFile,
+) -> ShardFile:
+    """Join the files of one level and condition."""
+    kind = (one.level, one.condition)
+    tables = []
+    for shard in group:
+        (file,) = (f for f in shard.files if (f.level, f.condition) == kind)
+        read = partial(storage.read_bytes, storage.join(output_uri, file.path))
+        data = shared_storage.patiently(read, patience_s)
+        table = pq.ParquetFile(pa.BufferReader(data)).read()
+        ids = pa.array(dead.get(shard.shard_id, ()), pa.string())
+        tables.append(table.filter(pc.invert(pc.is_in(table["track_id"], ids))))
+    whole = pa.concat_tables(tables, promote_options="permissive").sort_by(
+        [("track_id", "ascending"), ("segment_index", "ascending")]
+    )
+    path = f"{one.path.rpartition('/date=')[0]}/date={date}/{shard_id}.parquet"
+    data = encoded(whole)
+    uri = storage.join(output_uri, path)
+    shared_storage.patiently(partial(storage.write_bytes, uri, data), patience_s)
+    return ShardFile(*kind, path, len(whole), data.size)
 
 
 def moved(state: State, group: Sequence[Shard], shard: Shard) -> pa.Table:

@@ -132,7 +132,8 @@ def _compact(run: _Run) -> None:
     tasks = []
     for group in groups:
         of_group = {s.shard_id: dead[s.shard_id] for s in group if s.shard_id in dead}
-        tasks.append(join.remote(night.output_uri, group, night.date, of_group))
+        patience_s = config.workers.patience_s
+        tasks.append(join.remote(night.output_uri, group, night.date, of_group, patience_s))
     for group, task in zip(groups, tasks, strict=True):
         try:
             shard: Any = ray.get(task)
