@@ -236,8 +236,8 @@ def test_file_that_kills_its_workers_is_a_reject_and_costs_no_other(
                     killed.add(worker)
         time.sleep(0.002)
     line = finished(process, log)
-    # Once with the others, once more, and then by itself.
-    assert len(killed) == line["deaths"] == 3
+    # Twice with the three others, once with one of them, and then by itself.
+    assert len(killed) == line["deaths"] == 4
     assert line["rejected"] == {"embed/CatalogueError": 1}
     assert line["tracks"]["done"] == 3
 
