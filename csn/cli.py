@@ -13,18 +13,19 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from csn import recipes, storage
-from csn.config import ExperimentConfig, from_json
-from csn.errors import ConfigError, CsnError, TrainingError
+from csn.config import CatalogueConfig, ExperimentConfig, from_json
+from csn.errors import CatalogueError, ConfigError, CsnError, TrainingError
 from csn.evaluation.comparison import Comparison
 from csn.search_space import Scheduler, Search, Sweep, load_search_space
 
 log = logging.getLogger("csn")
+Kind = TypeVar("Kind", CatalogueConfig, ExperimentConfig)
 
 DEFAULT_RECIPE = "demo"
 COMPARED_RECIPES = (
@@ -50,6 +51,7 @@ Usage: [RECIPE] [options of the sweep] [any option below, for all trials]
   --max_concurrent N: trials at a time (default: as many as the cluster holds)
   --final_seeds [SEED ...]: train the best and the recipe from these, or not (default: 0 1 2)
   --name NAME: the sweep's (default: <recipe>-<space>)"""
+CATALOGUE_HELP = "\nOf a catalogue, --catalogue_uri FOLDER_OR_MANIFEST --help shows the options."
 CONFIG_HELP = (
     "Instead of a recipe, --config FILE takes a configuration as JSON: a sweep's best.json."
 )
@@ -76,7 +78,7 @@ def main(
     )
     try:
         written = job((read or experiment)(sys.argv[1:], description))
-    except TrainingError as error:
+    except (CatalogueError, TrainingError) as error:
         _fail(1, error)
     except CsnError as error:
         _fail(2, error)
@@ -103,6 +105,27 @@ def experiment(arguments: Sequence[str], description: str = "") -> ExperimentCon
         return _configured(base, rest, description)
     except ConfigError as error:
         raise ConfigError(f"{error} ({label}; see --help)") from error
+
+
+def embedding(words: Sequence[str], description: str = "") -> ExperimentConfig | CatalogueConfig:
+    """Read what `experiment` reads or, with ``--catalogue_uri``, a catalogue's options.
+
+    Raises
+    ------
+    ConfigError
+        Unknown recipe or option, or a value that does not fit.
+    """
+    if not any(word.partition("=")[0] == "--catalogue_uri" for word in words):
+        return experiment(words, description + CATALOGUE_HELP)
+    if not words[0].startswith("-"):
+        raise ConfigError(
+            f"{words[0]} with --catalogue_uri: a catalogue takes no recipe; name its network "
+            "by --checkpoint_uri"
+        )
+    try:
+        return _read(CatalogueConfig, tyro.MISSING_NONPROP, words, description)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (a catalogue; see --catalogue_uri ... --help)") from error
 
 
 def _base(arguments: Sequence[str]) -> tuple[str, ExperimentConfig, list[str]]:
@@ -246,11 +269,16 @@ def _configured(
         description = f"{description}\n{CONFIG_HELP}"
         known = "\n".join(f"  {n}: {r.__doc__}" for n, r in recipes.ALL.items())
         description = f"{description}\n\nRecipes (the first word; {base.name} is shown):\n{known}"
+    return _read(ExperimentConfig, base, options, description)
+
+
+def _read(kind: type[Kind], base: Any, options: Sequence[str], description: str) -> Kind:
+    """Let tyro read `options` over `base`."""
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
             return tyro.cli(
-                ExperimentConfig,
+                kind,
                 default=base,
                 args=list(options),
                 description=description,

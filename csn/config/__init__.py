@@ -7,6 +7,12 @@ never changes. Values that a paper leaves open and a
 follow-up's public code fills in are marked [LAB].
 """
 
+from csn.config.catalogue import (
+    CatalogueConfig,
+    EmbedderConfig,
+    PriceConfig,
+    SegmentConfig,
+)
 from csn.config.data import (
     AudioConfig,
     CorpusConfig,
@@ -30,7 +36,9 @@ from csn.config.running import EvaluationConfig, WorkerConfig
 
 __all__ = [
     "AudioConfig",
+    "CatalogueConfig",
     "CorpusConfig",
+    "EmbedderConfig",
     "EvaluationConfig",
     "ExperimentConfig",
     "FrontendConfig",
@@ -41,6 +49,8 @@ __all__ = [
     "MsdConfig",
     "NetworkConfig",
     "OptimizerConfig",
+    "PriceConfig",
+    "SegmentConfig",
     "SimilarityConfig",
     "StartConfig",
     "TrainingConfig",
