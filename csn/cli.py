@@ -25,7 +25,7 @@ from csn.evaluation.comparison import Comparison
 from csn.search_space import Scheduler, Search, Sweep, load_search_space
 
 log = logging.getLogger("csn")
-Kind = TypeVar("Kind", CatalogueConfig, ExperimentConfig)
+Kind = TypeVar("Kind")
 
 DEFAULT_RECIPE = "demo"
 COMPARED_RECIPES = (
@@ -191,6 +191,20 @@ def sweep(arguments: Sequence[str], description: str = "") -> Sweep:
         )
     except ConfigError as error:
         raise ConfigError(f"{error} ({label}; see --help)") from error
+
+
+def options(kind: type[Kind], arguments: Sequence[str], description: str = "") -> Kind:
+    """Read a configuration that no recipe stands for: ``--field value ...`` alone.
+
+    Raises
+    ------
+    ConfigError
+        Unknown or missing option, or a value that does not fit.
+    """
+    try:
+        return _read(kind, tyro.MISSING_NONPROP, arguments, description)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (see --help)") from error
 
 
 def comparison(arguments: Sequence[str], description: str = "") -> Comparison:

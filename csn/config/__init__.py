@@ -13,6 +13,7 @@ from csn.config.catalogue import (
     PriceConfig,
     SegmentConfig,
 )
+from csn.config.catalogue_score import CatalogueScoreConfig
 from csn.config.data import (
     AudioConfig,
     CorpusConfig,
@@ -24,6 +25,7 @@ from csn.config.data import (
     TripletConfig,
 )
 from csn.config.experiment import ExperimentConfig, from_json, to_json
+from csn.config.export import ExportConfig
 from csn.config.learning import (
     FrontendConfig,
     LossConfig,
@@ -33,14 +35,17 @@ from csn.config.learning import (
     TrainingConfig,
 )
 from csn.config.running import EvaluationConfig, WorkerConfig
+from csn.config.search import SearchConfig, parsed_weights
 
 __all__ = [
     "AudioConfig",
     "CatalogueConfig",
+    "CatalogueScoreConfig",
     "CorpusConfig",
     "EmbedderConfig",
     "EvaluationConfig",
     "ExperimentConfig",
+    "ExportConfig",
     "FrontendConfig",
     "GeneratedConfig",
     "GeneratedMsdConfig",
@@ -50,6 +55,7 @@ __all__ = [
     "NetworkConfig",
     "OptimizerConfig",
     "PriceConfig",
+    "SearchConfig",
     "SegmentConfig",
     "SimilarityConfig",
     "StartConfig",
@@ -57,5 +63,6 @@ __all__ = [
     "TripletConfig",
     "WorkerConfig",
     "from_json",
+    "parsed_weights",
     "to_json",
 ]
