@@ -29,8 +29,9 @@ class SearchConfig(Strict):
     model: str = ""
     """Digest of the network whose embeddings are searched; empty: the catalogue's current one."""
     method: Literal["exact", "index"] = "exact"
-    """Compare with every track; or ask an approximate index, which is built where there is none,
-    and say how much of the exact answer it finds."""
+    """Compare with every track; or ask an approximate index, built where there is none."""
+    compare: bool = True
+    """With an index, compare with every track as well, and say how much of that it found."""
 
     def __post_init__(self) -> None:
         check(bool(self.query), "query must be a track id or an audio file, not empty")

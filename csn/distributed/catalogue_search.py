@@ -13,12 +13,10 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import soundfile as sf
 
 import csn
@@ -26,14 +24,15 @@ from csn import storage
 from csn.catalogue.snapshot import Snapshot
 from csn.config import SearchConfig, parsed_weights
 from csn.distributed import cluster
-from csn.distributed.shard_tasks import PLACE, in_tasks
+from csn.distributed.ranking import rank, rank_by_index
+from csn.distributed.shard_tasks import PLACE
 from csn.distributed.systems import metric_of
 from csn.errors import ConfigError, CorpusError, StorageError
 from csn.evaluation.neighbours import Metric, compared
 from csn.model import checkpoint
 from csn.reports.search import render_search, search_json, search_text
 from csn.search.filters import check_filter
-from csn.search.ranking import Query, SearchResult, best, ranked, with_condition
+from csn.search.ranking import Query, SearchResult, best, recall_of, with_condition
 from csn.search.shards import Shard, ShardRows, read_shard, shards_of
 
 log = logging.getLogger(__name__)
@@ -52,7 +51,8 @@ def search(config: SearchConfig) -> str:
     snapshot = read_snapshot(uri, config.model or None)
     note = read_note(uri, snapshot.model_digest)
     with cluster.joined():
-        result = search_in(snapshot, config, note.segments if note else {})
+        index_uri = storage.join(uri, "index", f"model={snapshot.model_digest}")
+        result = search_in(snapshot, config, note.segments if note else {}, index_uri)
     return write_result(result, storage.join(uri, "searches", storage.digest(config)))
 
 
@@ -69,7 +69,7 @@ def write_result(result: SearchResult, folder_uri: str) -> str:
 
 
 def search_in(
-    snapshot: Snapshot, config: SearchConfig, segments: Mapping[str, float]
+    snapshot: Snapshot, config: SearchConfig, segments: Mapping[str, float], index_uri: str
 ) -> SearchResult:
     """Search a snapshot, by tasks on the cluster.
 
@@ -78,6 +78,8 @@ def search_in(
     segments : mapping
         How the catalogue's tracks were cut (``duration_s``, ``hop_s``, ``min_tail_s``), for a
         query that is a recording; what is not said is as `csn.load` does it.
+    index_uri : str
+        Folder of the index, if one is asked.
 
     Raises
     ------
@@ -87,6 +89,7 @@ def search_in(
         The catalogue cannot be read.
     """
     started = time.monotonic()
+    check_filter(config.where)
     shards = shards_of(snapshot)
     if not shards:
         raise StorageError(f"{snapshot.catalogue}: no track is committed yet; embed it first")
@@ -102,13 +105,19 @@ def search_in(
     messages: list[str] = []
     if config.gate:
         query, messages = _heard(snapshot, query, presence)
-    table, num_searched = rank(
-        shards,
-        query,
-        top_k=config.top_k,
-        where=config.where,
-        thresholds=snapshot.thresholds if config.gate else {},
-    )
+    # Of no row at all: what does not fit the columns is said before any task starts.
+    read_shard(shards[0].of(query.counted), where=config.where, track_ids=[])
+    thresholds = snapshot.thresholds if config.gate else {}
+    asked = {"top_k": config.top_k, "where": config.where, "thresholds": thresholds}
+    if config.method == "index":
+        table, num_searched = rank_by_index(shards, query, folder_uri=index_uri, **asked)
+    else:
+        table, num_searched = rank(shards, query, **asked)
+    seconds, exact_s, recall = time.monotonic() - started, None, None
+    if config.method == "index" and config.compare:
+        exact, _ = rank(shards, query, **asked)
+        exact_s = time.monotonic() - started - seconds
+        recall = recall_of(table, exact)
     if not num_searched:
         messages.append("no track is left to search in: where and gate let none through")
     return SearchResult(
@@ -122,46 +131,11 @@ def search_in(
         table=_completed(shards, table, query),
         num_tracks=sum(shard.num_living for shard in shards),
         num_searched=num_searched,
-        seconds=time.monotonic() - started,
+        seconds=seconds,
+        recall=recall,
+        exact_s=exact_s,
         messages=tuple(messages),
     )
-
-
-def rank(
-    shards: Sequence[Shard],
-    query: Query,
-    *,
-    top_k: int,
-    where: str = "",
-    thresholds: Mapping[str, float] | None = None,
-) -> tuple[pa.Table, int]:
-    """Rank the tracks of all shards exactly; gives the first, and how many were compared."""
-    wanted = {
-        name: (thresholds or {})[name] for name in query.counted if name in (thresholds or {})
-    }
-    counted = [shard.of(query.counted) for shard in shards]
-    rank_some = partial(_rank, query=query, top_k=top_k, where=where, thresholds=wanted)
-    rankings, num_searched = [], 0
-    for ranking, num in in_tasks(counted, rank_some):
-        rankings.append(ranking)
-        num_searched += num
-    return best(rankings, top_k), num_searched
-
-
-def _rank(
-    place: int,
-    shard: Shard,
-    *,
-    query: Query,
-    top_k: int,
-    where: str,
-    thresholds: Mapping[str, float],
-) -> tuple[pa.Table, int]:
-    rows = read_shard(shard, metric=query.metric, where=where, thresholds=thresholds)
-    ranking = ranked(query, rows, top_k)
-    is_here = pc.index(rows.facts["track_id"], query.track_id).as_py() >= 0
-    places = pa.array(np.full(len(ranking), place))
-    return ranking.append_column(PLACE, places), len(rows.facts) - is_here
 
 
 def _weights(snapshot: Snapshot, config: SearchConfig) -> dict[str, float]:

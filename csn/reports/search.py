@@ -34,6 +34,8 @@ def search_json(result: SearchResult) -> dict[str, Any]:
         "num_tracks": result.num_tracks,
         "num_searched": result.num_searched,
         "seconds": round(result.seconds, 3),
+        "recall": result.recall,
+        "exact_s": None if result.exact_s is None else round(result.exact_s, 3),
         "messages": list(result.messages),
         "results": [_row(result, row, rank) for rank, row in enumerate(_rows(result), 1)],
     }
@@ -52,7 +54,18 @@ def search_text(result: SearchResult) -> str:
         f"Nearest to {result.query} in {result.catalogue}, of {result.num_searched} tracks, "
         f"{result.metric} distance ({_weights_text(result.weights)})"
     )
-    return "\n".join([title, aligned(lines), *(f"({told})" for told in result.messages)])
+    return "\n".join([title, aligned(lines), *(f"({told})" for told in notes_of(result))])
+
+
+def notes_of(result: SearchResult) -> list[str]:
+    """Give what to bear in mind of `result`."""
+    if result.recall is None or result.exact_s is None:
+        return list(result.messages)
+    told = (
+        f"an index found these in {result.seconds:.2f} s: {100 * result.recall:.0f} % of the "
+        f"{result.table.num_rows} nearest, against all tracks compared in {result.exact_s:.2f} s"
+    )
+    return [*result.messages, told]
 
 
 def render_search(result: SearchResult) -> str:
@@ -66,6 +79,7 @@ def render_search(result: SearchResult) -> str:
     carried = [name for name in result.table.column_names if _is_carried(name, conditions)]
     contents = {
         "result": result,
+        "notes": notes_of(result),
         "rows": rows,
         "conditions": conditions,
         "columns": columns,

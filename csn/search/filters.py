@@ -44,7 +44,7 @@ def matching(table: pa.Table, where: str) -> pa.Array:
     if not where:
         return numbers
     tree = _parsed(where)
-    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    named = columns_of(where)
     if unknown := sorted(named - set(table.column_names)):
         raise ConfigError(
             f"where={where!r} names {', '.join(unknown)}; the catalogue carries "
@@ -60,6 +60,19 @@ def matching(table: pa.Table, where: str) -> pa.Array:
             "write text in quotes and numbers without"
         ) from error
     return kept[_ROW].combine_chunks()
+
+
+def columns_of(where: str) -> set[str]:
+    """Names of the columns that a filter looks at.
+
+    Examples
+    --------
+    >>> sorted(columns_of("genre == 'rock' and year >= 1990"))
+    ['genre', 'year']
+    """
+    if not where:
+        return set()
+    return {node.id for node in ast.walk(_parsed(where)) if isinstance(node, ast.Name)}
 
 
 def check_filter(where: str) -> None:

@@ -65,6 +65,11 @@ class SearchResult:
     num_searched: int
     """Of these, such as the filter and the gate let through."""
     seconds: float
+    recall: float | None = None
+    """Share of the exact answer that an index found; none where no index was asked, or nobody
+    compared."""
+    exact_s: float | None = None
+    """What comparing with every track took; `seconds` are without it."""
     messages: tuple[str, ...] = ()
 
 
@@ -114,6 +119,12 @@ def best(rankings: Sequence[pa.Table], top_k: int) -> pa.Table:
     """Find the first tracks of several shards' rankings."""
     table = pa.concat_tables(rankings, promote_options="permissive")
     return table.sort_by([(DISTANCE, "ascending"), ("track_id", "ascending")]).slice(0, top_k)
+
+
+def recall_of(found: pa.Table, exact: pa.Table) -> float:
+    """Share of the `exact` ranking's tracks that are among those `found`; of none, all."""
+    expected = set(exact["track_id"].to_pylist())
+    return len(expected & set(found["track_id"].to_pylist())) / len(expected) if expected else 1.0
 
 
 def with_condition(ranking: pa.Table, query: Query, name: str, rows: ShardRows) -> pa.Table:

@@ -8,7 +8,7 @@ vectors are made unit length, and tracks with a zero vector, which has no direct
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from csn.catalogue.snapshot import DataFile, Snapshot
 from csn.errors import StorageError
 from csn.evaluation.neighbours import Metric
 from csn.evaluation.top_k import SubspaceRows
-from csn.search.filters import matching
+from csn.search.filters import columns_of, matching
 
 KEYS = ("track_id", "segment_index")
 """Columns that say which row is which, in all files of a shard."""
@@ -42,6 +42,12 @@ class Shard:
     def num_living(self) -> int:
         """Rows that count, on track level: a file holds at most one row of a track."""
         return self.num_rows - len(self.files[0].dead_track_ids)
+
+    def with_dead(self) -> "Shard":
+        """Give the shard with all rows of its files, as if none were dead."""
+        return Shard(
+            self.conditions, tuple(replace(file, dead_track_ids=()) for file in self.files)
+        )
 
     def of(self, conditions: Sequence[str]) -> "Shard":
         """Files of some conditions alone."""
@@ -108,6 +114,7 @@ def read_shard(
     where: str = "",
     thresholds: Mapping[str, float] | None = None,
     track_ids: Sequence[str] | None = None,
+    keep_zero: bool = False,
 ) -> ShardRows:
     """Read the rows of a shard that take part.
 
@@ -121,6 +128,8 @@ def read_shard(
         Leave out tracks in which one of these conditions is not heard.
     track_ids : sequence of str, optional
         Read the rows of these tracks alone.
+    keep_zero : bool
+        By cosine, keep tracks with a zero vector.
 
     Raises
     ------
@@ -143,9 +152,32 @@ def read_shard(
         kept &= ~(presence[condition] < threshold)
     if metric == "cosine":
         vectors, has_direction = _directions(vectors)
-        kept &= has_direction
+        kept &= has_direction | keep_zero
     rows = ShardRows(facts, presence, tuple(vectors))
     return rows if kept.all() else rows.kept(kept)
+
+
+def taking_part(
+    shard: Shard, *, where: str, thresholds: Mapping[str, float]
+) -> tuple[pa.Array, Bool[np.ndarray, " rows"]]:
+    """Say which rows of a shard's files take part, without reading a vector.
+
+    Returns
+    -------
+    tuple
+        The track of every row, dead ones too, and whether the row takes part.
+    """
+    files = dict(zip(shard.conditions, shard.files, strict=True))
+    first = shard.files[0]
+    facts = storage.read_table(first.uri, columns=["track_id", *sorted(columns_of(where))])
+    kept = np.zeros(len(facts), dtype=bool)
+    kept[matching(facts, where).to_numpy()] = True
+    dead = pc.is_in(facts["track_id"], pa.array(first.dead_track_ids, pa.string()))
+    kept &= ~dead.to_numpy()
+    for condition, threshold in thresholds.items():
+        norms = storage.read_table(files[condition].uri, columns=["presence"])["presence"]
+        kept &= ~(norms.cast(pa.float64()).to_numpy() < threshold)
+    return facts["track_id"].combine_chunks(), kept
 
 
 def _read(file: DataFile, track_ids: Sequence[str] | None) -> pa.Table:

@@ -83,7 +83,7 @@ def look(snapshot, local_ray, monkeypatch):
     def search(query, **options):
         config = SearchConfig(query=query, catalogue="music", **options)
         with cluster.joined():
-            return catalogue_search.search_in(snapshot, config, {})
+            return catalogue_search.search_in(snapshot, config, {}, "s3://search/index")
 
     return search
 
@@ -149,7 +149,7 @@ def test_what_cannot_be_searched_is_refused_in_words(look, snapshot, tmp_path):
 
     config = SearchConfig(query="track 000007", catalogue="music")
     with pytest.raises(StorageError, match="no track is committed yet"):
-        catalogue_search.search_in(replace(snapshot, files=()), config, {})
+        catalogue_search.search_in(replace(snapshot, files=()), config, {}, "")
 
 
 def test_nothing_found_is_said_and_written(look, tmp_path, capsys):

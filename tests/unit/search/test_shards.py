@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from csn.errors import ProtocolError, StorageError
-from csn.search.shards import read_shard, shards_of
+from csn.search.shards import read_shard, shards_of, taking_part
 
 NUM = 10
 
@@ -95,3 +95,21 @@ def test_vectors_that_are_no_numbers_are_refused(tmp_path, vectors):
     (shard,) = shards_of(catalogue_files.snapshot_of(files, vectors))
     with pytest.raises(ProtocolError, match="1 of 10 vectors are not finite"):
         read_shard(shard).held()
+
+
+def test_who_takes_part_is_said_without_reading_vectors(tmp_path, vectors):
+    presence = {"drums": np.arange(NUM), "bass": np.arange(NUM)[::-1]}
+    files = catalogue_files.write_shards(
+        str(tmp_path),
+        vectors,
+        num_shards=1,
+        presence=presence,
+        carried={"year": range(NUM)},
+        dead=["gone"],
+    )
+    (shard,) = shards_of(catalogue_files.snapshot_of(files, vectors))
+    ids, kept = taking_part(shard, where="year < 8", thresholds={"drums": 2, "bass": 5})
+    assert len(ids) == NUM + 1
+    found = read_shard(shard, where="year < 8", thresholds={"drums": 2, "bass": 5})
+    assert ids.filter(kept).to_pylist() == found.facts["track_id"].to_pylist()
+    assert len(read_shard(shard.with_dead()).facts) == NUM + 1
