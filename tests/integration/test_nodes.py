@@ -67,8 +67,8 @@ def cluster(finished):
                 },
             )
         yield Nodes(started, env | {"RAY_ADDRESS": started.address})
-        # Its processes end with the environment: Ray's own `shutdown` would take from this
-        # process what it needs of the session's Ray.
+        # Not by `shutdown`, which takes from this process what it needs of the session's Ray.
+        started.remove_node(started.head_node, allow_graceful=False)
 
 
 @pytest.fixture

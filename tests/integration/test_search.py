@@ -177,3 +177,67 @@ def test_result_is_written_as_a_page_and_as_a_line_of_json(look, tmp_path, capsy
     html = storage.read_bytes(page).decode()
     assert first["track_id"] in html
     assert "Read this first" not in html
+
+
+@pytest.fixture(scope="module")
+def unit_snapshot(local_ray, tmp_path_factory):
+    """A catalogue of vectors of length 1, large enough that an index does not ask all."""
+    import torch
+
+    from csn.model import checkpoint
+    from csn.model.network import build_network
+
+    folder = str(tmp_path_factory.mktemp("unit"))
+    config = recipes.tiny()
+    config = replace(config, network=replace(config.network, unit_subspaces=True))
+    torch.manual_seed(0)
+    checkpoint.save(storage.join(folder, "checkpoint"), build_network(config), config)
+    rng = np.random.default_rng(0)
+    found = {name: rng.normal(size=(4_000, 6)) for name in ("drums", "bass")}
+    found = {n: v / np.linalg.norm(v, axis=1, keepdims=True) for n, v in found.items()}
+    files = catalogue_files.write_shards(
+        folder,
+        found,
+        num_shards=2,
+        carried={"year": range(4_000)},
+        dead=["long gone", "track 000001"],
+    )
+    return catalogue_files.snapshot_of(
+        files, found, checkpoint_uri=storage.join(folder, "checkpoint")
+    )
+
+
+def test_index_finds_what_comparing_with_all_does_and_says_how_much(
+    unit_snapshot, tmp_path, monkeypatch
+):
+    pytest.importorskip("faiss", reason="the extra index is not installed")
+    from csn.distributed import catalogue_search, cluster, ranking
+
+    monkeypatch.setattr(ranking, "NUM_CANDIDATES", 300)
+    asked = SearchConfig(
+        query="track 000007",
+        catalogue="music",
+        weights="drums=1,bass=0.2",
+        where="year >= 100",
+        method="index",
+    )
+    with cluster.joined():
+        found = catalogue_search.search_in(unit_snapshot, asked, {}, str(tmp_path))
+    assert len(list(tmp_path.glob("*.faiss"))) == 2
+    assert found.recall is not None
+    assert found.recall >= 0.9
+    assert found.num_searched == 4_000 - 100
+    with cluster.joined():
+        exact = catalogue_search.search_in(
+            unit_snapshot, replace(asked, method="exact"), {}, str(tmp_path)
+        )
+    assert exact.recall is None
+    both = set(found.table["track_id"].to_pylist()) & set(exact.table["track_id"].to_pylist())
+    assert len(both) == round(found.recall * 10)
+    assert "of the 10 nearest, against all tracks compared in" in search_text(found)
+
+
+def search_text(result):
+    from csn.reports import search
+
+    return search.search_text(result)
