@@ -221,7 +221,7 @@ class Shards:
     def _result(self, reference: Any, work: _Work | None) -> list[ShardResult] | None:
         """Give what came of a shard, nothing for a worker that is ready; none if it died."""
         try:
-            result = ray.get(reference)
+            result: Any = ray.get(reference)
         except RayActorError as error:
             self._failed_starts += work is None
             if self._failed_starts > MAX_FAILED_STARTS * self.fleet.num_workers:
