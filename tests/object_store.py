@@ -11,7 +11,7 @@ from pathlib import Path
 
 SERVER = Path(__file__).with_name("swift_server.py")
 ACCESS_KEY = "test:tester"
-SECRET_KEY = "testing"
+SECRET_KEY = "secret-of-the-tests"
 START_LIMIT_S = 60.0
 
 

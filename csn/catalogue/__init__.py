@@ -1,1 +1,1 @@
-"""Embedded catalogues: what is committed, and where."""
+"""A catalogue's committed output, and what a night has to do to it; nothing here knows Ray."""

@@ -7,6 +7,12 @@ never changes. Values that a paper leaves open and a
 follow-up's public code fills in are marked [LAB].
 """
 
+from csn.config.catalogue import (
+    CatalogueConfig,
+    EmbedderConfig,
+    PriceConfig,
+    SegmentConfig,
+)
 from csn.config.catalogue_score import CatalogueScoreConfig
 from csn.config.data import (
     AudioConfig,
@@ -33,8 +39,10 @@ from csn.config.search import SearchConfig, parsed_weights
 
 __all__ = [
     "AudioConfig",
+    "CatalogueConfig",
     "CatalogueScoreConfig",
     "CorpusConfig",
+    "EmbedderConfig",
     "EvaluationConfig",
     "ExperimentConfig",
     "ExportConfig",
@@ -46,7 +54,9 @@ __all__ = [
     "MsdConfig",
     "NetworkConfig",
     "OptimizerConfig",
+    "PriceConfig",
     "SearchConfig",
+    "SegmentConfig",
     "SimilarityConfig",
     "StartConfig",
     "TrainingConfig",

@@ -99,6 +99,13 @@ class ExperimentConfig(Strict):
             f"training.batch_size={self.training.batch_size} must be a multiple of "
             f"workers.num_train_workers={self.workers.num_train_workers}",
         )
+        for ranks in range(self.workers.least_train_workers, self.workers.num_train_workers):
+            check(
+                self.training.batch_size % ranks == 0,
+                f"training.batch_size={self.training.batch_size} cannot be dealt to {ranks} ranks "
+                f"alike, which workers.min_train_workers={self.workers.min_train_workers} allows; "
+                "choose a multiple of every number of ranks",
+            )
         check(
             self.frontend.window <= self.audio.segment_s * self.audio.sample_rate_hz,
             f"frontend.window={self.frontend.window} is longer than a segment",

@@ -65,8 +65,12 @@ class WorkerConfig(Strict):
 
     num_train_workers: int = 1
     """Ranks of distributed data-parallel training."""
+    min_train_workers: int | None = None
+    """As few ranks a training goes on with while nodes are missing; none: with all of them."""
     use_gpu: bool = False
     """Give a GPU to each train and embed worker."""
+    gpus_per_worker: float = 1.0
+    """GPUs that such a worker reserves; below 1, several trainings share one."""
     cpus_per_train_worker: float = 1.0
     """CPUs that a train worker reserves; what is left of the cluster reads and renders."""
     threads_per_train_worker: int | None = None
@@ -77,6 +81,8 @@ class WorkerConfig(Strict):
     """Actors that embed; none: one a GPU, or one a free CPU."""
     max_failures: int = 2
     """How often training goes on after a worker died."""
+    wait_for_nodes_s: float = 0.0
+    """How long to wait for nodes that are missing: on a cluster that starts them when asked."""
 
     def __post_init__(self) -> None:
         check(
@@ -87,7 +93,35 @@ class WorkerConfig(Strict):
             self.cpus_per_train_worker > 0,
             f"workers.cpus_per_train_worker={self.cpus_per_train_worker} must be positive",
         )
+        check(
+            self.gpus_per_worker > 0 and (self.gpus_per_worker <= 1 or self._whole_gpus()),
+            f"workers.gpus_per_worker={self.gpus_per_worker} must be 1, 2, ... or a share of one",
+        )
+        check(
+            self.num_train_workers == 1 or self._whole_gpus(),
+            f"workers.num_train_workers={self.num_train_workers} with workers.gpus_per_worker="
+            f"{self.gpus_per_worker}: the ranks of one training cannot share a GPU; give each 1",
+        )
+        check(
+            self.min_train_workers is None
+            or 1 <= self.min_train_workers <= self.num_train_workers,
+            f"workers.min_train_workers={self.min_train_workers} must be between 1 and "
+            f"workers.num_train_workers={self.num_train_workers}",
+        )
         check_range("workers.max_failures", self.max_failures, 0)
+        check_range("workers.wait_for_nodes_s", self.wait_for_nodes_s, 0)
         for name in ("threads_per_train_worker", "num_embed_workers"):
             if getattr(self, name) is not None:
                 check_range(f"workers.{name}", getattr(self, name), 1)
+
+    @property
+    def least_train_workers(self) -> int:
+        """Ranks without which no training starts."""
+        return self.min_train_workers or self.num_train_workers
+
+    def _whole_gpus(self) -> bool:
+        return self.gpus_per_worker == int(self.gpus_per_worker)
+
+    def num_gpus(self) -> float:
+        """GPUs that one training reserves."""
+        return self.num_train_workers * self.gpus_per_worker if self.use_gpu else 0

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from csn import storage
 from csn.audio.parts import Parts
 from csn.conditions import INSTRUMENTS
+from csn.distributed import cluster
 from csn.distributed.cluster import RENDER_CPUS
 from csn.paths import Paths
 from csn.records import ABSENT, Mix
@@ -47,7 +48,8 @@ class Bank:
     def parts_of(self, mixes: Iterable[Mix]) -> dict[str, Parts]:
         """Fetch the tracks that `mixes` draw on."""
         tracks = sorted({track for mix in mixes for track in mix.tracks} - {ABSENT})
-        return dict(zip(tracks, ray.get([self.refs[track] for track in tracks]), strict=True))
+        parts = cluster.fetched([self.refs[track] for track in tracks], "read")
+        return dict(zip(tracks, parts, strict=True))
 
     def render(
         self, mixes: Sequence[Mix], duration_s: float

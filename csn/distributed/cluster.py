@@ -5,26 +5,35 @@ Choices
 Ray's progress bars are off, because without a terminal they print seven lines every ten seconds;
 `csn.distributed.progress` draws ours. The dashboard stays on: without it the Train controller logs
 an error every second.
+
+A cluster that starts nodes when they are asked for begins with none, and looks like one that will
+never have any: `WorkerConfig.wait_for_nodes_s` says which it is.
 """
 
 import gc
 import logging
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 import ray.data
-from ray.exceptions import RayTaskError
+from ray.autoscaler.sdk import request_resources
+from ray.exceptions import GetTimeoutError, RayTaskError
 
 from csn.config import WorkerConfig
-from csn.errors import ConfigError, CsnError
+from csn.errors import ConfigError, CsnError, TrainingError
 
 log = logging.getLogger(__name__)
 
 MIN_LOCAL_CPUS = 2
 RENDER_CPUS = 1.0
 """CPUs that a task which renders reserves: more tasks than cores only hinder each other."""
+POLL_S = 1.0
+LIMIT_S = 3600.0
+"""What takes as long to read or to render waits for a CPU that nobody gives back."""
 
 
 @contextmanager
@@ -90,26 +99,127 @@ def release() -> None:
     gc.collect()
 
 
-def check_fits(workers: WorkerConfig) -> None:
-    """Refuse a training that the cluster could never start, instead of waiting for ever.
+def fetched(refs: Any, what: str) -> Any:
+    """Fetch what tasks make, as long as anything is left to run them.
+
+    Raises
+    ------
+    TrainingError
+        It took `LIMIT_S`: on what nodes are left, all CPUs are taken by those who wait.
+    """
+    try:
+        return ray.get(refs, timeout=LIMIT_S)
+    except GetTimeoutError as error:
+        have, free = ray.cluster_resources(), ray.available_resources()
+        raise TrainingError(
+            f"nothing was {what} for {LIMIT_S:g} s: the cluster has {described(have)}, of which "
+            f"{free.get('CPU', 0):g} CPUs are free, and a task needs {RENDER_CPUS:g}; lower "
+            "--workers.cpus_per_train_worker or the number of workers, or add nodes; the same "
+            "command goes on"
+        ) from error
+
+
+def check_fits(workers: WorkerConfig, at_once: int = 1) -> None:
+    """Refuse trainings that the cluster could never start, instead of waiting for ever.
+
+    Parameters
+    ----------
+    at_once : int
+        Trainings of this size that run at a time.
 
     Raises
     ------
     ConfigError
         GPUs or CPUs do not suffice; the message has the arithmetic.
     """
-    have = ray.cluster_resources()
-    gpus = workers.num_train_workers if workers.use_gpu else 0
-    if gpus > have.get("GPU", 0):
+    ranks = workers.num_train_workers * at_once
+    bundles = [reserved(workers)] * ranks + [{"CPU": RENDER_CPUS}]
+    _await_nodes(lambda: shortage(workers, _nodes(), at_once), bundles, workers.wait_for_nodes_s)
+
+
+def check_has(workers: WorkerConfig, needed: Mapping[str, float], why: str) -> None:
+    """Refuse work of which the cluster could never start a task, that takes `needed`.
+
+    Raises
+    ------
+    ConfigError
+        No node has that much.
+    """
+    asked = " and ".join(f"{amount:g} {name}" for name, amount in needed.items())
+
+    def lacking() -> str:
+        if any(_places(node, needed) for node in _nodes()):
+            return ""
+        return f"{asked} needed {why}, the cluster has {described(ray.cluster_resources())}"
+
+    _await_nodes(lacking, [needed], workers.wait_for_nodes_s)
+
+
+def _await_nodes(
+    lacking: Callable[[], str], bundles: Sequence[Mapping[str, float]], limit_s: float
+) -> None:
+    """Ask for nodes that hold `bundles`, and wait until `lacking` has nothing to say."""
+    said = lacking()
+    if said and not limit_s:
         raise ConfigError(
-            f"workers.num_train_workers={gpus} with workers.use_gpu needs {gpus} GPUs, the "
-            f"cluster has {described(have)}; lower it, or set --workers.use_gpu False"
+            f"{said}; on a cluster that starts nodes when asked, --workers.wait_for_nodes_s 900 "
+            "waits for them"
         )
-    cpus = workers.num_train_workers * workers.cpus_per_train_worker
-    if cpus + RENDER_CPUS > have.get("CPU", 0):
-        raise ConfigError(
-            f"{workers.num_train_workers} train workers x {workers.cpus_per_train_worker:g} CPUs "
+    if not said:
+        return
+    log.info("%s; waiting for nodes, %g s at most", said, limit_s)
+    deadline = time.monotonic() + limit_s
+    request_resources(bundles=[dict(bundle) for bundle in bundles])
+    try:
+        while said and time.monotonic() < deadline:
+            time.sleep(POLL_S)
+            said = lacking()
+    finally:
+        request_resources(bundles=[])  # they stay while they are busy
+    if said:
+        raise ConfigError(f"{said}; waited {limit_s:g} s for nodes (--workers.wait_for_nodes_s)")
+
+
+def shortage(workers: WorkerConfig, nodes: Sequence[Mapping[str, float]], at_once: int = 1) -> str:
+    """Say what trainings lack on `nodes`, and the arithmetic; nothing where they can start."""
+    ranks = workers.least_train_workers * at_once
+    field = "min_train_workers" if workers.min_train_workers else "num_train_workers"
+    have = {name: sum(n.get(name, 0) for n in nodes) for name in ("CPU", "GPU", "memory")}
+    gpus = ranks * workers.gpus_per_worker if workers.use_gpu else 0
+    if gpus > have["GPU"]:
+        return (
+            f"workers.{field}={workers.least_train_workers} with workers.use_gpu needs {gpus:g} "
+            f"GPUs, the cluster has {described(have)}; lower it, or set --workers.use_gpu False"
+        )
+    cpus = ranks * workers.cpus_per_train_worker
+    if cpus + RENDER_CPUS > have["CPU"]:
+        return (
+            f"{ranks} train workers x {workers.cpus_per_train_worker:g} CPUs "
             f"+ {RENDER_CPUS:g} to render = {cpus + RENDER_CPUS:g} CPUs, the cluster has "
-            f"{described(have)}; lower --workers.cpus_per_train_worker or "
-            "--workers.num_train_workers"
+            f"{described(have)}; lower --workers.cpus_per_train_worker or --workers.{field}"
         )
+    each = reserved(workers)
+    if (fitting := sum(_places(node, each) for node in nodes)) < ranks:
+        asked = " and ".join(f"{amount:g} {name}" for name, amount in each.items())
+        found = ", ".join(f"{n.get('CPU', 0):g} CPU and {n.get('GPU', 0):g} GPU" for n in nodes)
+        return (
+            f"{ranks} train workers, each of {asked} of one node, the nodes have {found}: room "
+            f"for {fitting}; lower --workers.cpus_per_train_worker or --workers.{field}"
+        )
+    return ""
+
+
+def reserved(workers: WorkerConfig) -> dict[str, float]:
+    """Give what a train worker reserves."""
+    gpus = {"GPU": workers.gpus_per_worker} if workers.use_gpu else {}
+    return {"CPU": workers.cpus_per_train_worker} | gpus
+
+
+def _nodes() -> list[Mapping[str, float]]:
+    """Give what each node has, of those that are there."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def _places(node: Mapping[str, float], needed: Mapping[str, float]) -> int:
+    """How many times a node has what is `needed`."""
+    return min(int(node.get(name, 0) / amount + 1e-6) for name, amount in needed.items())

@@ -30,6 +30,7 @@ from csn.distributed.gathering import gathered
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported
 from csn.distributed.scoring import SCORES
+from csn.distributed.shared_root import check_shared
 from csn.distributed.systems import BASELINES, baseline_digests
 from csn.distributed.training import read_finished
 from csn.errors import ConfigError, CsnError, TrainingError
@@ -67,6 +68,7 @@ def compare(comparison: Comparison) -> str:
         log.info("%s of %s experiments are missing", len(missing), len(entries))
         with cluster.joined():
             _refuse(missing, lambda config: cluster.check_fits(config.workers))
+            check_shared(comparison.root)
             faults = _prepare(missing)
             if len(faults) == len(entries):
                 raise next(iter(faults.values()))
@@ -147,7 +149,7 @@ def num_at_once(workers: Iterable[WorkerConfig], have: Mapping[str, float]) -> i
         cpus = needed.num_train_workers * needed.cpus_per_train_worker + cluster.RENDER_CPUS
         fitting.append(int(have.get("CPU", 0) // cpus))
         if needed.use_gpu:
-            fitting.append(int(have.get("GPU", 0) // needed.num_train_workers))
+            fitting.append(int(have.get("GPU", 0) / needed.num_gpus() + 1e-6))
     return max(1, min(fitting))
 
 

@@ -19,8 +19,9 @@ from csn.distributed.embedding import MANIFEST, embed
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported, write_report
 from csn.distributed.scoring import score, triplet_questions
+from csn.distributed.shared_root import check_shared
 from csn.distributed.systems import system_digests
-from csn.distributed.training import fit
+from csn.distributed.training import fit, read_finished
 from csn.errors import ConfigError, StorageError
 from csn.paths import Paths
 from csn.records import OURS
@@ -56,6 +57,8 @@ def train(config: ExperimentConfig) -> str:
         system_digests(config, Paths(config))
     paths = _claimed(config)
     with cluster.joined():
+        if not config.workers.wait_for_nodes_s and read_finished(paths) is None:
+            cluster.check_fits(config.workers)  # nodes that come when asked are asked for later
         stages = Stages(paths.experiment("stages.json"))
         tracks = _prepared(config, stages)
         # Now, and not when hours of training are over.
@@ -97,6 +100,7 @@ def _scored(config: ExperimentConfig, tracks: pa.Table, asked: AskedSplit, stage
 
 
 def _prepared(config: ExperimentConfig, stages: Stages) -> pa.Table:
+    check_shared(config.root)
     ingest.compose(config, stages)
     return ingest.prepare(config, stages)
 

@@ -25,7 +25,7 @@ from csn.conditions import INSTRUMENTS
 from csn.config import CorpusConfig, ExperimentConfig
 from csn.corpora import generated_msd, msd, slakh
 from csn.corpora.msd import ClipLocation, MissingPreviewError
-from csn.distributed import clips, composing
+from csn.distributed import clips, cluster, composing, metrics
 from csn.distributed.outcomes import OUTCOME_SCHEMA, check_outcomes, outcome
 from csn.distributed.progress import Stages
 from csn.errors import CorpusError
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 TRACK_CPUS = 0.5
 """CPUs that a task reserves: while one of two waits for storage or for Ray, the other decodes."""
+READING = {"CPU": 1.0}
+"""What some node must have, so that tasks which read and write tracks can run."""
 Location = TypeVar("Location", TrackLocation, ClipLocation)
 
 
@@ -49,6 +51,7 @@ def compose(config: ExperimentConfig, stages: Stages) -> None:
     if not missing and composing.is_annotated(corpus, corpus_uri):
         log.info("compose: all %s tracks are in %s", len(specs), corpus_uri)
         return
+    cluster.check_has(config.workers, READING, "to compose tracks")
     rows = [asdict(spec) for spec in missing]
     with stages.stage("compose", len(missing), "tracks") as counter:
         made = _in_tasks(rows, composing.write_tracks, corpus=corpus, corpus_uri=corpus_uri)
@@ -140,12 +143,16 @@ def _prepare_missing(
     if config.corpus.layout == "msd":
         rows = clips.clip_rows(missing, config, is_first=len(missing) == len(locations))
         schema, per_task = clips.CLIP_SCHEMA, clips.CLIPS_PER_TASK
+    cluster.check_has(config.workers, READING, "to prepare tracks")
     outcomes: list[dict[str, Any]] = []
     refused = 0
     with stages.stage("prepare", len(missing), "tracks") as counter:
         tasks = _in_tasks(rows, _prepare_tracks, schema=schema, per_task=per_task, config=config)
         for row in tasks:
             outcomes.append(row)
+            metrics.count(
+                "tracks_rejected" if row["reason"] else "tracks_prepared", 1, config.name
+            )
             if row["reason"] and not row["is_missing"]:
                 refused += 1
                 log.warning("rejected %s", row["reason"])

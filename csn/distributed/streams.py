@@ -87,7 +87,7 @@ def rendered(
     )
     ahead = deque(islice(blocks, BLOCKS_AHEAD))
     while ahead:
-        block: Any = ray.get(ahead.popleft())
+        block = cluster.fetched(ahead.popleft(), "rendered")
         ahead.extend(islice(blocks, 1))
         if ahead:  # blocks of other nodes travel here while this one is trained on
             ray.wait(list(ahead), num_returns=len(ahead), timeout=0, fetch_local=True)

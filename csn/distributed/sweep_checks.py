@@ -9,17 +9,13 @@ so trials never wait for each other.
 
 import logging
 from collections.abc import Mapping
-from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from csn import storage
 from csn.conditions import MIX
 from csn.config import ExperimentConfig, WorkerConfig
 from csn.distributed import cluster
-from csn.distributed.trials import sweep_uri
-from csn.errors import ConfigError, StorageError
+from csn.errors import ConfigError
 from csn.search_space import Sweep
 
 log = logging.getLogger(__name__)
@@ -76,7 +72,7 @@ def num_at_once(sweep: Sweep, noted: int | None = None) -> int:
     fit_in = num_fitting(workers, have)
     slots = noted or min(sweep.max_concurrent or fit_in, sweep.num_samples)
     ranks = f"{workers.num_train_workers} x {workers.cpus_per_train_worker:g} CPUs"
-    gpus = f" and {workers.num_train_workers} GPUs" if workers.use_gpu else ""
+    gpus = f" and {workers.num_gpus():g} GPUs" if workers.use_gpu else ""
     needed = slots * workers.num_train_workers * workers.cpus_per_train_worker
     told = (
         f"{slots} trials at a time x {ranks}{gpus} of train workers + {cluster.RENDER_CPUS:g} "
@@ -96,32 +92,5 @@ def num_fitting(workers: WorkerConfig, have: Mapping[str, float]) -> int:
     cpus = workers.num_train_workers * workers.cpus_per_train_worker
     fitting = int((have.get("CPU", 0) - cluster.RENDER_CPUS) / cpus + 1e-6)
     if workers.use_gpu:
-        fitting = min(fitting, int(have.get("GPU", 0) // workers.num_train_workers))
+        fitting = min(fitting, int(have.get("GPU", 0) / workers.num_gpus() + 1e-6))
     return fitting
-
-
-def check_nodes_write(sweep: Sweep) -> None:
-    """Refuse a root that some node cannot write, or that is another folder there.
-
-    Raises
-    ------
-    StorageError
-        The first node's fault.
-    """
-    mark = sweep_uri(sweep, "sweep.json")
-    look: Any = ray.remote(num_cpus=0)(_look)
-    for node in ray.nodes():
-        if not node["Alive"] or not node["Resources"].get("CPU"):
-            continue
-        there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        fault = ray.get(look.options(scheduling_strategy=there).remote(sweep.config.root, mark))
-        if fault:
-            raise StorageError(f"trials on {node['NodeManagerAddress']} cannot use it: {fault}")
-
-
-def _look(root: str, mark: str) -> str:
-    try:
-        storage.check_writable(storage.absolute(root))
-    except StorageError as error:
-        return str(error)
-    return "" if storage.exists(mark) else f"{mark} is not there; is {root} on one machine alone?"

@@ -33,7 +33,7 @@ import torch
 from torch import Tensor
 
 from csn.config import from_json
-from csn.distributed import cluster
+from csn.distributed import cluster, metrics
 from csn.distributed.bank import Bank
 from csn.distributed.objectives import Objective, objective_of
 from csn.distributed.plans import epoch_rows
@@ -139,7 +139,8 @@ class Trainer:
             validated = last or epoch % training.validate_every == 0
             if self.rank == 0 and validated:
                 metrics |= self.validation.metrics(self.network, self.device)
-            metrics |= {"epoch": epoch, "seconds": time.monotonic() - started}
+            metrics |= {"epoch": epoch, "ranks": self.num_ranks}
+            metrics |= {"seconds": time.monotonic() - started}
             if self.plateau and validated:
                 metrics["train/learning_rate"] = self.optimizer.learning_rate
                 self.plateau.step(self._of_rank_0(metrics.get("val/loss", math.inf)))
@@ -165,7 +166,8 @@ class Trainer:
         for step in range(self.steps_per_epoch):
             asked = time.monotonic()
             batch = next(batches)
-            waited_s += time.monotonic() - asked
+            waited_s += (waited := time.monotonic() - asked)
+            metrics.count("data_wait_seconds", waited, self.config.name)
             result = self._step(batch, epoch * self.steps_per_epoch + step)
             losses.append(result.loss.item())
             active.append(result.active.item())
@@ -177,6 +179,7 @@ class Trainer:
                 raise TrainingError(
                     _not_finite(self.objective, of_step, batch["waveforms"], epoch, step)
                 )
+            metrics.count("mixes_rendered", batch["waveforms"].shape[:2].numel(), self.config.name)
             self._post(epoch, step, losses[-1])
         return {
             f"train/loss/{self.config.loss.kind}": self._mean(losses),

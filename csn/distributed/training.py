@@ -10,6 +10,7 @@ last, says that the training is complete and from what.
 
 import json
 import logging
+import math
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -34,7 +35,7 @@ from ray.train import Result as TrainResult
 from ray.train.torch import TorchTrainer
 
 from csn import curriculum, storage
-from csn.config import ExperimentConfig, to_json
+from csn.config import ExperimentConfig, WorkerConfig, to_json
 from csn.distributed import cluster
 from csn.distributed.bank import load_bank
 from csn.distributed.objectives import objective_of, with_facts
@@ -54,6 +55,10 @@ from csn.triplets.planning import any_part
 log = logging.getLogger(__name__)
 
 POLL_S = 0.5
+START_LIMIT_S = 60.0
+"""How long Ray Train waits for all ranks to have a place, before that counts as one try."""
+START_TRIES = 5
+"""So often, where no further nodes are waited for: a node may come back, or it never does."""
 _WORKER_ENVIRONMENT = {
     # Torch's threads sleep while they wait instead of spinning: on a CPU they share their cores
     # with the tasks that render, and this doubles the steps a second.
@@ -198,17 +203,18 @@ def _run(
         train_worker,
         train_loop_config=settings,
         scaling_config=ScalingConfig(
-            num_workers=workers.num_train_workers,
+            num_workers=_num_ranks(workers),
             use_gpu=workers.use_gpu,
-            resources_per_worker={
-                "CPU": workers.cpus_per_train_worker,
-                **({"GPU": 1} if workers.use_gpu else {}),
-            },
+            resources_per_worker=cluster.reserved(workers),
         ),
         run_config=RunConfig(
             name=run,
             storage_path=paths.experiment("checkpoints"),
-            failure_config=FailureConfig(max_failures=workers.max_failures),
+            failure_config=FailureConfig(
+                max_failures=workers.max_failures,
+                controller_failure_limit=START_TRIES
+                + math.ceil(workers.wait_for_nodes_s / START_LIMIT_S),
+            ),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
             logging_config=LoggingConfig(log_level="ERROR"),
             callbacks=[StopOnOwnErrors(), *callbacks],
@@ -224,6 +230,13 @@ def _run(
             f"training failed ({str(error).strip().splitlines()[-1]}); its checkpoints are in "
             f"{paths.experiment('checkpoints')}, the same command goes on from the last one"
         ) from error
+
+
+def _num_ranks(workers: WorkerConfig) -> int | tuple[int, int]:
+    """Ranks as Ray Train takes them: how many, or the least and the most."""
+    if workers.min_train_workers is None:
+        return workers.num_train_workers
+    return workers.min_train_workers, workers.num_train_workers
 
 
 @contextmanager

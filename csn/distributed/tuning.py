@@ -32,9 +32,9 @@ from csn.distributed.compatibility import check_separator, check_start
 from csn.distributed.plans import split_of
 from csn.distributed.progress import Stages
 from csn.distributed.searching import TrialLog, scheduler_of, suggest, trial_id_of
+from csn.distributed.shared_root import check_shared
 from csn.distributed.sharing import Maker
 from csn.distributed.sweep_checks import (
-    check_nodes_write,
     check_varied,
     metric_of,
     num_at_once,
@@ -90,10 +90,12 @@ def tune_recipe(sweep: Sweep) -> str:
         log.info("sweep %s is finished: nothing to do", sweep.name)
         return page
     with cluster.joined():
-        cluster.check_fits(sweep.config.workers)
+        workers = sweep.config.workers
+        # Where nodes come when asked, so many that all trials run that may run at a time.
+        cluster.check_fits(workers, sweep.max_concurrent or 1 if workers.wait_for_nodes_s else 1)
         _claim(sweep)
         slots = _slots(sweep)
-        check_nodes_write(sweep)
+        check_shared(root)
         stages = Stages(sweep_uri(sweep, "stages.json"))
         ingest.compose(sweep.config, stages)
         tracks = ingest.prepare(sweep.config, stages)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
-FOLDERS = ("csn", "jobs", "tests", "tune_spaces", ".ci")
+FOLDERS = ("csn", "jobs", "tests", "tune_spaces", ".ci", ".kuberay")
 MAX_LINES = 330
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 

@@ -12,7 +12,7 @@ import pytest
 
 import csn.config
 from csn import cli, recipes
-from csn.config import ExperimentConfig
+from csn.config import CatalogueConfig, ExperimentConfig
 
 REPOSITORY = Path(__file__).parents[2]
 MAX_LINES_OF_CODE = 12
@@ -79,6 +79,10 @@ def configurations(job: Path, arguments: list[str]) -> list[ExperimentConfig]:
     """What a job makes of `arguments`: an experiment, a sweep's, or the recipes it compares."""
     if "read=cli.sweep" in job.read_text():
         return [cli.sweep(arguments).config]
+    if "read=cli.embedding" in job.read_text():
+        config = cli.embedding(arguments)
+        is_catalogue = isinstance(config, CatalogueConfig)
+        return [cli.experiment([]) if is_catalogue else config]
     if "read=cli.comparison" not in job.read_text():
         return [cli.experiment(arguments)]
     compared = cli.comparison(arguments)

@@ -1,19 +1,15 @@
 """What integration tests share: one Ray, one composed corpus, one finished experiment."""
 
 import json
-import os
-import shutil
-import signal
+import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import object_store as store
+import own_ray
 import pytest
 
 REPOSITORY = Path(__file__).parents[2]
@@ -133,37 +129,54 @@ def repository() -> Path:
 @pytest.fixture
 def alone() -> Iterator[dict[str, str]]:
     """Give an environment for a Ray of its own, all of whose processes end with the test."""
-    folder = tempfile.mkdtemp(prefix="csn-", dir="/tmp")  # paths of sockets must be short
-    Path(folder, "ray").mkdir()
-    yield store.clean_environment() | {
-        "RAY_TMPDIR": folder,
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_AUTH_MODE": "disabled",
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    end_processes_of(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    with own_ray.environment() as environment:
+        yield environment
+
+
+RAY_HOST = """
+import sys, ray
+address = ray.init(num_cpus=2, object_store_memory=200 * 2**20, logging_level="ERROR")
+print(address.address_info["gcs_address"], flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def ray_for_drivers(more: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Run a Ray for drivers that come and go; gives the environment in which they join it.
+
+    Parameters
+    ----------
+    more : dict
+        What its workers have in their environment beside this process's own.
+    """
+    with own_ray.environment() as environment:
+        environment |= more | {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+        host = subprocess.Popen(
+            [sys.executable, "-c", RAY_HOST],
+            env=environment,
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert host.stdout
+        assert host.stdin
+        yield environment | {"RAY_ADDRESS": host.stdout.readline().strip()}
+        host.kill()
+        host.wait()
+        host.stdin.close()
+        host.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def joinable_ray() -> Any:
+    """Give what runs a Ray for drivers that come and go."""
+    return ray_for_drivers
 
 
 @pytest.fixture
 def end_orphans(alone: dict[str, str]) -> Callable[[], None]:
     """Give what ends all processes of the test's own Ray, whoever started them."""
-    return lambda: end_processes_of(alone["RAY_TMPDIR"])
-
-
-def end_processes_of(folder: str) -> None:
-    """End every process that has `folder` as its RAY_TMPDIR; it came from this test's own."""
-    mark = f"RAY_TMPDIR={folder}".encode()
-    for _ in range(100):
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            with suppress(OSError):  # it has ended meanwhile, or is another user's
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-        if not found:
-            return
-        for pid in found:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.1)
-    raise RuntimeError(f"processes {found} of {folder} do not end")
+    return lambda: own_ray.end_processes_of(alone["RAY_TMPDIR"])

@@ -137,6 +137,20 @@ from csn.errors import ConfigError
         (AudioConfig, {"max_track_s": 1.0}, r"audio\.max_track_s=1\.0"),
         (TripletConfig, {"min_gap_s": -1.0}, r"triplets\.min_gap_s=-1\.0"),
         (WorkerConfig, {"max_failures": -1}, r"workers\.max_failures=-1"),
+        (WorkerConfig, {"gpus_per_worker": 0.0}, r"workers\.gpus_per_worker=0\.0"),
+        (WorkerConfig, {"gpus_per_worker": 1.5}, r"workers\.gpus_per_worker=1\.5"),
+        (
+            WorkerConfig,
+            {"gpus_per_worker": 0.5, "num_train_workers": 2},
+            r"cannot share a GPU; give each 1",
+        ),
+        (
+            WorkerConfig,
+            {"min_train_workers": 2},
+            r"min_train_workers=2 must be between 1 and .*=1",
+        ),
+        (WorkerConfig, {"min_train_workers": 0}, r"workers\.min_train_workers=0"),
+        (WorkerConfig, {"wait_for_nodes_s": -1.0}, r"workers\.wait_for_nodes_s=-1\.0"),
         (OptimizerConfig, {"final_ratio": 2.0}, r"optimizer\.final_ratio=2\.0"),
         (ExperimentConfig, {"name": "x", "root": ""}, "root"),
     ],
@@ -183,6 +197,10 @@ def test_unknown_branch_of_the_front_end_is_refused_wherever_it_comes_from():
         (
             {"workers": WorkerConfig(num_train_workers=3)},
             r"training\.batch_size=64 must be a multiple of workers\.num_train_workers=3",
+        ),
+        (
+            {"workers": WorkerConfig(num_train_workers=4, min_train_workers=2)},
+            r"batch_size=64 cannot be dealt to 3 ranks alike, which workers\.min_train_workers=2",
         ),
         (
             {"network": NetworkConfig(individual=True), "loss": LossConfig(target_weight=0.1)},
