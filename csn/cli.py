@@ -7,20 +7,15 @@ stderr and no traceback.
 """
 
 import argparse
-import contextlib
-import io
 import logging
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
-import tyro
-from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
-
 from csn import recipes, storage
-from csn.config import ExperimentConfig, from_json
-from csn.errors import ConfigError, CsnError, TrainingError
+from csn.config import CatalogueConfig, ExperimentConfig, from_json
+from csn.config.options import Kind, read_options
+from csn.errors import CatalogueError, ConfigError, CsnError, TrainingError
 from csn.evaluation.comparison import Comparison
 from csn.search_space import Scheduler, Search, Sweep, load_search_space
 
@@ -50,11 +45,10 @@ Usage: [RECIPE] [options of the sweep] [any option below, for all trials]
   --max_concurrent N: trials at a time (default: as many as the cluster holds)
   --final_seeds [SEED ...]: train the best and the recipe from these, or not (default: 0 1 2)
   --name NAME: the sweep's (default: <recipe>-<space>)"""
+CATALOGUE_HELP = "\nOf a catalogue, --catalogue_uri FOLDER_OR_MANIFEST --help shows the options."
 CONFIG_HELP = (
     "Instead of a recipe, --config FILE takes a configuration as JSON: a sweep's best.json."
 )
-
-_registry = ConstructorRegistry()
 
 
 def main(
@@ -76,7 +70,7 @@ def main(
     )
     try:
         written = job((read or experiment)(sys.argv[1:], description))
-    except TrainingError as error:
+    except (CatalogueError, TrainingError) as error:
         _fail(1, error)
     except CsnError as error:
         _fail(2, error)
@@ -103,6 +97,27 @@ def experiment(arguments: Sequence[str], description: str = "") -> ExperimentCon
         return _configured(base, rest, description)
     except ConfigError as error:
         raise ConfigError(f"{error} ({label}; see --help)") from error
+
+
+def embedding(words: Sequence[str], description: str = "") -> ExperimentConfig | CatalogueConfig:
+    """Read what `experiment` reads or, with ``--catalogue_uri``, a catalogue's options.
+
+    Raises
+    ------
+    ConfigError
+        Unknown recipe or option, or a value that does not fit.
+    """
+    if not any(word.partition("=")[0] == "--catalogue_uri" for word in words):
+        return experiment(words, description + CATALOGUE_HELP)
+    if not words[0].startswith("-"):
+        raise ConfigError(
+            f"{words[0]} with --catalogue_uri: a catalogue takes no recipe; name its network "
+            "by --checkpoint_uri"
+        )
+    try:
+        return read_options(CatalogueConfig, None, words, description)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (a catalogue; see --catalogue_uri ... --help)") from error
 
 
 def _base(arguments: Sequence[str]) -> tuple[str, ExperimentConfig, list[str]]:
@@ -168,6 +183,20 @@ def sweep(arguments: Sequence[str], description: str = "") -> Sweep:
         )
     except ConfigError as error:
         raise ConfigError(f"{error} ({label}; see --help)") from error
+
+
+def options(kind: type[Kind], arguments: Sequence[str], description: str = "") -> Kind:
+    """Read a configuration that no recipe stands for: ``--field value ...`` alone.
+
+    Raises
+    ------
+    ConfigError
+        Unknown or missing option, or a value that does not fit.
+    """
+    try:
+        return read_options(kind, None, arguments, description)
+    except ConfigError as error:
+        raise ConfigError(f"{error} (see --help)") from error
 
 
 def comparison(arguments: Sequence[str], description: str = "") -> Comparison:
@@ -246,57 +275,4 @@ def _configured(
         description = f"{description}\n{CONFIG_HELP}"
         known = "\n".join(f"  {n}: {r.__doc__}" for n, r in recipes.ALL.items())
         description = f"{description}\n\nRecipes (the first word; {base.name} is shown):\n{known}"
-    said = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            return tyro.cli(
-                ExperimentConfig,
-                default=base,
-                args=list(options),
-                description=description,
-                config=(tyro.conf.FlagConversionOff,),
-                use_underscores=True,
-                registry=_registry,
-            )
-    except SystemExit as error:
-        if not error.code:
-            sys.stdout.write(said.getvalue())
-            raise
-        raise ConfigError(_own_message(error) or _one_line(said.getvalue())) from error
-
-
-@_registry.primitive_rule
-def _none_in_lower_case(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[None] | None:
-    """Let ``none`` stand for None, as the help texts write it."""
-    if info.type is not type(None):
-        return None
-    return PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="none",
-        choices=("none", "None"),
-        instance_from_str=lambda _: None,
-        is_instance=lambda value: value is None,
-        str_from_instance=lambda _: ["none"],
-    )
-
-
-def _own_message(error: BaseException) -> str:
-    """Message of the check of our own that refused the values, if one did."""
-    seen: BaseException | None = error
-    while seen is not None and not isinstance(seen, ConfigError):
-        seen = seen.__cause__ or seen.__context__
-    return "" if seen is None else str(seen)
-
-
-def _one_line(message: str) -> str:
-    """Say in a line what tyro says in a box: title, fault and hints, with rules between them."""
-    _, fault, *hints = re.split(r"\n *-{5,} *\n", f"{message}\n----- \n")
-    fault = " ".join(fault.partition("Got errors:")[0].split())
-    fault = fault.removeprefix("Error parsing ").rstrip(". ")
-    alike = [
-        option
-        for hint in hints
-        if hint.split()[:1] in (["Perhaps"], ["Arguments"])
-        for option in re.findall(r"^ +(--[\w.]+)", hint, re.MULTILINE)
-    ]
-    return f"{fault}; did you mean {' or '.join(alike[:3])}?" if alike else fault
+    return read_options(ExperimentConfig, base, options, description)

@@ -27,5 +27,9 @@ class ProtocolError(CsnError):
     """An evaluation's conditions are not met (too few tracks, no segments)."""
 
 
+class CatalogueError(CsnError):
+    """A night's work on a catalogue cannot go on; what is committed stays."""
+
+
 class TrainingError(CsnError):
     """Training cannot go on (a loss that is not a number)."""

@@ -71,6 +71,11 @@ class Manifest:
         )
 
 
+def code_version() -> str:
+    """Name the code that runs: its commit, or outside a checkout the version of the package."""
+    return _git_commit() or _versions()["csn"]
+
+
 def utc_now() -> str:
     """Now, in UTC, as ISO 8601 in whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")

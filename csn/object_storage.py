@@ -5,10 +5,11 @@ Conventions
 Endpoint, region and credentials come from the environment alone, in AWS's own variables
 (``AWS_ENDPOINT_URL``, ``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``, ``AWS_REGION`` ...). Each
 process builds its own client when it first needs one, so that no secret is ever pickled. Retries
-are the client's own. For `csn.storage` alone; everything else asks that.
+are the client's own. For `csn.storage` and `csn.shared_storage` alone; everything else asks them.
 """
 
 import os
+from collections.abc import Iterator
 from io import BufferedReader
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -63,6 +64,76 @@ def remove(bucket: str, key: str) -> list[str]:
         errors = (answer or {}).get("Errors", [])
         left += [f"{error.get('Key')}: {error.get('Code')}" for error in errors]
     return left
+
+
+def create(path: str, data: bytes) -> bool:
+    """Write an object unless one of that name is there; whether it was written."""
+    bucket, _, key = path.partition("/")
+    try:
+        client().call_s3("put_object", Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
+    except OSError as error:
+        if code(error) in ("PreconditionFailed", "412"):
+            return False
+        raise
+    return True
+
+
+def list_objects(bucket: str, prefix: str, after: str = "", delimiter: str = "") -> Iterator[dict]:
+    """Every object whose key begins with `prefix`, with its size, ETag and time of writing.
+
+    Parameters
+    ----------
+    after : str
+        List only keys that are sorted behind this one.
+    delimiter : str
+        With ``/``, only the objects directly in a folder.
+    """
+    request: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix}
+    request |= {"StartAfter": after} if after else {}
+    request |= {"Delimiter": delimiter} if delimiter else {}
+    while True:
+        page: Any = client().call_s3("list_objects_v2", **request)
+        yield from page.get("Contents", ())
+        if not page.get("IsTruncated"):
+            return
+        request["ContinuationToken"] = page["NextContinuationToken"]
+
+
+_PASSING_CODES = (
+    *("500", "502", "503", "504", "429", "InternalError", "ServiceUnavailable", "SlowDown"),
+    *("RequestTimeout", "Throttling", "RequestLimitExceeded", "ConditionalRequestConflict"),
+)
+_OUR_CODES = (
+    *("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidAccessKeyId"),
+    *("SignatureDoesNotMatch", "RequestTimeTooSkewed", "AccountProblem", "NoSuchBucket"),
+)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether the same request may succeed later: the store is overloaded, or out of reach."""
+    from botocore import exceptions as boto
+
+    if reason := code(error):
+        return reason in _PASSING_CODES
+    seen: BaseException | None = error
+    while seen is not None:
+        kinds = (boto.ConnectionError, boto.HTTPClientError, ConnectionError, TimeoutError)
+        if isinstance(seen, kinds) or type(seen).__name__ in _CUT_SHORT:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+_CUT_SHORT = ("ClientPayloadError", "IncompleteRead", "FSTimeoutError", "ResponseParserError")
+"""Of libraries below the client: an answer that broke off."""
+
+
+def concerns_all(error: BaseException) -> bool:
+    """Whether every request would be refused alike: credentials, the clock, the bucket."""
+    from botocore import exceptions as boto
+
+    missing = (boto.NoCredentialsError, boto.PartialCredentialsError)
+    return code(error) in _OUR_CODES or isinstance(error, missing)
 
 
 def code(error: BaseException) -> str:

@@ -33,6 +33,8 @@ __all__ = [
     "check_writable",
     "digest",
     "exists",
+    "explained",
+    "is_on_s3",
     "join",
     "list_folders",
     "list_uris",
@@ -62,7 +64,7 @@ def absolute(uri: str) -> str:
     >>> absolute("s3://bucket/experiments")
     's3://bucket/experiments'
     """
-    return uri if _is_s3(uri) else str(_path(uri))
+    return uri if is_on_s3(uri) else str(_path(uri))
 
 
 def join(uri: str, *names: str) -> str:
@@ -78,8 +80,8 @@ def join(uri: str, *names: str) -> str:
 
 def exists(uri: str) -> bool:
     """Whether a file, or anything below a folder, is there; a missing bucket is a StorageError."""
-    with _explained(uri, "looking"):
-        if not _is_s3(uri):
+    with explained(uri, "looking"):
+        if not is_on_s3(uri):
             return _path(uri).exists()
         try:
             object_storage.client().info(_key(uri))
@@ -92,8 +94,8 @@ def exists(uri: str) -> bool:
 
 def read_bytes(uri: str) -> bytes:
     """Whole content of one file."""
-    with _explained(uri, "reading"):
-        if _is_s3(uri):
+    with explained(uri, "reading"):
+        if is_on_s3(uri):
             return object_storage.read(_key(uri))
         return _path(uri).read_bytes()
 
@@ -101,15 +103,15 @@ def read_bytes(uri: str) -> bytes:
 @contextmanager
 def open_read(uri: str) -> Iterator[BufferedReader]:
     """Open one file to read pieces of it; what goes wrong inside is told as in `read_bytes`."""
-    with _explained(uri, "reading"):
-        file = object_storage.open_read(_key(uri)) if _is_s3(uri) else _path(uri).open("rb")
+    with explained(uri, "reading"):
+        file = object_storage.open_read(_key(uri)) if is_on_s3(uri) else _path(uri).open("rb")
         with file:
             yield file
 
 
 def write_bytes(uri: str, data: bytes | pa.Buffer) -> None:
     """Write one file atomically, over what was there; missing folders are made."""
-    with _explained(uri, "writing"):
+    with explained(uri, "writing"):
         _write(uri, data)
 
 
@@ -149,7 +151,7 @@ def read_table(uri: str, columns: Sequence[str] | None = None, filters: Any = No
     folders = files[0].removeprefix(base).split("/")[:-1]
     partitions = [folder.partition("=")[0] for folder in folders if "=" in folder]
     keep = pq.filters_to_expression(filters) if isinstance(filters, list) else filters
-    with _explained(uri, "reading"):
+    with explained(uri, "reading"):
         dataset = ds.dataset(
             [_key(file) for file in files],
             format="parquet",
@@ -176,8 +178,8 @@ def write_table(uri: str, table: pa.Table, row_group_size: int | None = None) ->
 
 def list_uris(uri: str, suffix: str = "") -> list[str]:
     """All files below a folder, at any depth, whose names end with `suffix`, sorted."""
-    with _explained(uri, "listing"):
-        if _is_s3(uri):
+    with explained(uri, "listing"):
+        if is_on_s3(uri):
             below = _key(uri).rstrip("/") + "/"
             found = object_storage.client().find(below)
             # A key that ends with / marks a folder; a file is found where one of that name is.
@@ -194,9 +196,9 @@ def list_uris(uri: str, suffix: str = "") -> list[str]:
 
 def list_folders(uri: str) -> list[str]:
     """Folders directly below `uri`, sorted."""
-    with _explained(uri, "listing"):
+    with explained(uri, "listing"):
         try:
-            if _is_s3(uri):
+            if is_on_s3(uri):
                 found = object_storage.client().ls(_key(uri), detail=True)
                 return sorted(_S3 + item["name"] for item in found if item["type"] == "directory")
             return sorted(str(item) for item in _path(uri).iterdir() if item.is_dir())
@@ -208,8 +210,8 @@ def list_folders(uri: str) -> list[str]:
 
 def remove(uri: str) -> None:
     """Remove a file, or a folder and all below it; what is not there is no fault."""
-    with _explained(uri, "removing"):
-        if _is_s3(uri):
+    with explained(uri, "removing"):
+        if is_on_s3(uri):
             bucket, _, key = _key(uri).rstrip("/").partition("/")
             if not key:
                 raise StorageError(f"{uri}: a whole bucket; name what is to be removed in it")
@@ -228,7 +230,7 @@ def remove(uri: str) -> None:
 
 def check_writable(uri: str) -> None:
     """Raise StorageError unless a file can be written below `uri`; to be asked before any work."""
-    with _explained(uri, "writing"):
+    with explained(uri, "writing"):
         probe = join(uri, f".{uuid.uuid4().hex}{_PARTIAL}")
         _write(probe, b"")
     remove(probe)
@@ -250,7 +252,8 @@ def read_manifest(uri: str) -> Manifest:
         ) from error
 
 
-def _is_s3(uri: str) -> bool:
+def is_on_s3(uri: str) -> bool:
+    """Whether an address is one of object storage; StorageError where it is no address."""
     scheme, colon, rest = uri.partition(":")
     if not uri or (colon and "/" not in scheme and rest.startswith("/") and scheme != "s3"):
         raise StorageError(f"{uri!r}: expected a local path or s3://bucket/key")
@@ -271,7 +274,7 @@ def _key(uri: str) -> str:
 
 
 def _write(uri: str, data: bytes | pa.Buffer) -> None:
-    if _is_s3(uri):
+    if is_on_s3(uri):
         object_storage.client().pipe_file(_key(uri), bytes(data))
         return
     path = _path(uri)
@@ -285,7 +288,7 @@ def _write(uri: str, data: bytes | pa.Buffer) -> None:
 
 
 def _arrow_filesystem(uri: str) -> pafs.FileSystem:
-    if _is_s3(uri):
+    if is_on_s3(uri):
         return pafs.PyFileSystem(pafs.FSSpecHandler(object_storage.client()))
     return pafs.LocalFileSystem()
 
@@ -296,7 +299,7 @@ def _unless_missing(error: OSError) -> None:
 
 
 @contextmanager
-def _explained(uri: str, doing: str) -> Iterator[None]:
+def explained(uri: str, doing: str) -> Iterator[None]:
     """Turn what goes wrong inside into a StorageError that says what to try."""
     try:
         yield
@@ -306,9 +309,9 @@ def _explained(uri: str, doing: str) -> Iterator[None]:
             "was it written by another version?"
         ) from error
     except Exception as error:
-        if isinstance(error, OSError) and not _is_s3(uri):
+        if isinstance(error, OSError) and not is_on_s3(uri):
             raise StorageError(f"{uri}: {_explanation(doing, error)}") from error
-        if _is_s3(uri) and isinstance(error, object_storage.faults()):
+        if is_on_s3(uri) and isinstance(error, object_storage.faults()):
             bucket = _key(uri).partition("/")[0]
             reason = object_storage.explanation(bucket, doing, error)
             raise StorageError(f"{uri}: {reason}") from error

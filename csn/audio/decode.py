@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedIOBase
 from typing import Any
 
 import numpy as np
@@ -66,19 +66,8 @@ def decode(
     StorageError
         The file cannot be read.
     """
-    with storage.open_read(uri) as opened:
-        _check_whole(uri, opened)
-        stream = mp3.scan(uri, opened)
-        untold = stream if stream and stream.said_frames is None else None
-        try:
-            with _kept_failures(opened, untold) as source, sf.SoundFile(source) as file:
-                decoded = _decode(uri, file, sample_rate_hz, max_duration_s, is_told=not untold)
-        except sf.LibsndfileError as error:
-            reason = error.error_string.removeprefix("Error : ").rstrip(". ")
-            raise CorpusError(
-                f"{uri}: cannot be decoded ({reason}); expected a whole FLAC, WAV or MP3 file; "
-                "copy it again from the source"
-            ) from error
+    with storage.open_read(uri) as opened, sound_file(uri, opened) as (file, is_told):
+        decoded = _decode(uri, file, sample_rate_hz, max_duration_s, is_told=is_told)
     if decoded.clipped_share > max_clipped_share:
         raise CorpusError(
             f"{uri}: clipped ({100 * decoded.clipped_share:.1f} % of its samples are at full "
@@ -87,13 +76,36 @@ def decode(
     return decoded
 
 
+@contextmanager
+def sound_file(uri: str, opened: BufferedIOBase) -> Iterator[tuple[sf.SoundFile, bool]]:
+    """Open what a file of any kind holds, and say whether its length is told by itself.
+
+    Raises
+    ------
+    CorpusError
+        Also for what goes wrong inside: not an audio file, or cut short.
+    """
+    _check_whole(uri, opened)
+    stream = mp3.scan(uri, opened)
+    untold = stream if stream and stream.said_frames is None else None
+    try:
+        with _kept_failures(opened, untold) as source, sf.SoundFile(source) as file:
+            yield file, not untold
+    except sf.LibsndfileError as error:
+        reason = error.error_string.removeprefix("Error : ").rstrip(". ")
+        raise CorpusError(
+            f"{uri}: cannot be decoded ({reason}); expected a whole FLAC, WAV or MP3 file; "
+            "copy it again from the source"
+        ) from error
+
+
 class _Source:
     """A file as libsndfile reads it: an exception cannot pass through it, so the first is kept.
 
     Of an MP3 that does not tell its length, a frame that does stands before it.
     """
 
-    def __init__(self, file: BufferedReader, untold: mp3.Stream | None) -> None:
+    def __init__(self, file: BufferedIOBase, untold: mp3.Stream | None) -> None:
         self._file = file
         self._before = untold.length_frame() if untold else b""
         self._skipped = untold.start if untold else 0
@@ -129,7 +141,7 @@ class _Source:
 
 
 @contextmanager
-def _kept_failures(file: BufferedReader, untold: mp3.Stream | None) -> Iterator[Any]:
+def _kept_failures(file: BufferedIOBase, untold: mp3.Stream | None) -> Iterator[Any]:
     """Raise what reading `file` raised, instead of what was made of the missing bytes."""
     source = _Source(file, untold)
     try:
@@ -139,7 +151,7 @@ def _kept_failures(file: BufferedReader, untold: mp3.Stream | None) -> Iterator[
             raise source.failure
 
 
-def _check_whole(uri: str, file: BufferedReader) -> None:
+def _check_whole(uri: str, file: BufferedIOBase) -> None:
     """Refuse a WAV file shorter than its header says, which libsndfile takes for a shorter one."""
     start = file.read(8)
     said = 8 + int.from_bytes(start[4:], "little")
@@ -165,7 +177,7 @@ def _decode(
     same_rate = file.samplerate == rate_hz
     samples = np.empty(wanted * rate_hz // file.samplerate + RESAMPLER_SLACK, np.float32)
     num_read = num_clipped = num_samples = 0
-    for block in _mono_blocks(uri, file, wanted):
+    for block in mono_blocks(uri, file, wanted):
         num_read += len(block)
         if max(block.max(), -block.min()) >= CLIPPED:  # rare: count only where there are some
             num_clipped += int(np.count_nonzero(np.abs(block) >= CLIPPED))
@@ -175,17 +187,22 @@ def _decode(
         num_samples += len(piece)
     # Without the frames before it, the first frame of a stream cut out of another is left out.
     if num_read < wanted and is_told:
-        raise CorpusError(
-            f"{uri}: ends after {num_read / file.samplerate:.2f} s, its header says "
-            f"{file.frames / file.samplerate:.2f} s; the file is cut short, copy it again"
-        )
+        raise cut_short(uri, file, num_read)
     clipped_share = num_clipped / max(num_read, 1)
     return Decoded(
         samples[:num_samples], file.samplerate, file.frames / file.samplerate, clipped_share
     )
 
 
-def _mono_blocks(uri: str, file: sf.SoundFile, num_frames: int) -> Iterator[np.ndarray]:
+def cut_short(uri: str, file: sf.SoundFile, num_read: int) -> CorpusError:
+    """Make the error of a file that ends before the length that it tells."""
+    return CorpusError(
+        f"{uri}: ends after {num_read / file.samplerate:.2f} s, its header says "
+        f"{file.frames / file.samplerate:.2f} s; the file is cut short, copy it again"
+    )
+
+
+def mono_blocks(uri: str, file: sf.SoundFile, num_frames: int) -> Iterator[np.ndarray]:
     """Read blocks one after the other, each into the memory of the one before."""
     remaining = num_frames
     memory = np.empty((min(BLOCK_FRAMES, num_frames), file.channels), np.float32)

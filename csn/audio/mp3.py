@@ -14,7 +14,7 @@ bitrate, and stop there: of a variable bitrate a third of the music may be left.
 
 import io
 from dataclasses import dataclass
-from io import BufferedReader
+from io import BufferedIOBase
 
 from csn.errors import CorpusError
 
@@ -82,7 +82,7 @@ class Stream:
         return (header + bytes(frame.tag_place - 4) + tag).ljust(frame.size, b"\0")
 
 
-def scan(uri: str, file: BufferedReader) -> Stream | None:
+def scan(uri: str, file: BufferedIOBase) -> Stream | None:
     """Count the frames of an open file, which is left where it begins.
 
     Returns
@@ -119,12 +119,12 @@ def scan(uri: str, file: BufferedReader) -> Stream | None:
     return Stream(start, num_frames, first, said)
 
 
-def _read(file: BufferedReader, place: int, count: int) -> bytes:
+def _read(file: BufferedIOBase, place: int, count: int) -> bytes:
     file.seek(place)
     return file.read(count)
 
 
-def _after_tags(file: BufferedReader) -> int:
+def _after_tags(file: BufferedIOBase) -> int:
     """Place after the ID3 tags at the beginning; their sizes have seven bits a byte."""
     place = 0
     while (head := _read(file, place, 10)).startswith(b"ID3") and len(head) == 10:
@@ -143,7 +143,7 @@ def _said_frames(frame: bytes, tag_place: int) -> int | None:
     return None
 
 
-def _counted(file: BufferedReader, start: int, size: int) -> tuple[int, int]:
+def _counted(file: BufferedIOBase, start: int, size: int) -> tuple[int, int]:
     """Count whole frames, one behind the other; gives also where the last of them ends."""
     num_frames, place = 0, start
     while frame := Frame.of(_read(file, place, 4)):

@@ -7,6 +7,13 @@ never changes. Values that a paper leaves open and a
 follow-up's public code fills in are marked [LAB].
 """
 
+from csn.config.catalogue import (
+    CatalogueConfig,
+    EmbedderConfig,
+    PriceConfig,
+    SegmentConfig,
+)
+from csn.config.catalogue_score import CatalogueScoreConfig
 from csn.config.data import (
     AudioConfig,
     CorpusConfig,
@@ -18,6 +25,7 @@ from csn.config.data import (
     TripletConfig,
 )
 from csn.config.experiment import ExperimentConfig, from_json, to_json
+from csn.config.export import ExportConfig
 from csn.config.learning import (
     FrontendConfig,
     LossConfig,
@@ -27,12 +35,17 @@ from csn.config.learning import (
     TrainingConfig,
 )
 from csn.config.running import EvaluationConfig, WorkerConfig
+from csn.config.search import SearchConfig, parsed_weights
 
 __all__ = [
     "AudioConfig",
+    "CatalogueConfig",
+    "CatalogueScoreConfig",
     "CorpusConfig",
+    "EmbedderConfig",
     "EvaluationConfig",
     "ExperimentConfig",
+    "ExportConfig",
     "FrontendConfig",
     "GeneratedConfig",
     "GeneratedMsdConfig",
@@ -41,11 +54,15 @@ __all__ = [
     "MsdConfig",
     "NetworkConfig",
     "OptimizerConfig",
+    "PriceConfig",
+    "SearchConfig",
+    "SegmentConfig",
     "SimilarityConfig",
     "StartConfig",
     "TrainingConfig",
     "TripletConfig",
     "WorkerConfig",
     "from_json",
+    "parsed_weights",
     "to_json",
 ]

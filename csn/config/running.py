@@ -69,6 +69,8 @@ class WorkerConfig(Strict):
     """As few ranks a training goes on with while nodes are missing; none: with all of them."""
     use_gpu: bool = False
     """Give a GPU to each train and embed worker."""
+    gpus_per_worker: float = 1.0
+    """GPUs that such a worker reserves; below 1, several trainings share one."""
     cpus_per_train_worker: float = 1.0
     """CPUs that a train worker reserves; what is left of the cluster reads and renders."""
     threads_per_train_worker: int | None = None
@@ -92,6 +94,15 @@ class WorkerConfig(Strict):
             f"workers.cpus_per_train_worker={self.cpus_per_train_worker} must be positive",
         )
         check(
+            self.gpus_per_worker > 0 and (self.gpus_per_worker <= 1 or self._whole_gpus()),
+            f"workers.gpus_per_worker={self.gpus_per_worker} must be 1, 2, ... or a share of one",
+        )
+        check(
+            self.num_train_workers == 1 or self._whole_gpus(),
+            f"workers.num_train_workers={self.num_train_workers} with workers.gpus_per_worker="
+            f"{self.gpus_per_worker}: the ranks of one training cannot share a GPU; give each 1",
+        )
+        check(
             self.min_train_workers is None
             or 1 <= self.min_train_workers <= self.num_train_workers,
             f"workers.min_train_workers={self.min_train_workers} must be between 1 and "
@@ -107,3 +118,10 @@ class WorkerConfig(Strict):
     def least_train_workers(self) -> int:
         """Ranks without which no training starts."""
         return self.min_train_workers or self.num_train_workers
+
+    def _whole_gpus(self) -> bool:
+        return self.gpus_per_worker == int(self.gpus_per_worker)
+
+    def num_gpus(self) -> float:
+        """GPUs that one training reserves."""
+        return self.num_train_workers * self.gpus_per_worker if self.use_gpu else 0

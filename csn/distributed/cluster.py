@@ -133,7 +133,7 @@ def check_fits(workers: WorkerConfig, at_once: int = 1) -> None:
         GPUs or CPUs do not suffice; the message has the arithmetic.
     """
     ranks = workers.num_train_workers * at_once
-    bundles = [_reserved(workers)] * ranks + [{"CPU": RENDER_CPUS}]
+    bundles = [reserved(workers)] * ranks + [{"CPU": RENDER_CPUS}]
     _await_nodes(lambda: shortage(workers, _nodes(), at_once), bundles, workers.wait_for_nodes_s)
 
 
@@ -185,10 +185,10 @@ def shortage(workers: WorkerConfig, nodes: Sequence[Mapping[str, float]], at_onc
     ranks = workers.least_train_workers * at_once
     field = "min_train_workers" if workers.min_train_workers else "num_train_workers"
     have = {name: sum(n.get(name, 0) for n in nodes) for name in ("CPU", "GPU", "memory")}
-    gpus = ranks if workers.use_gpu else 0
+    gpus = ranks * workers.gpus_per_worker if workers.use_gpu else 0
     if gpus > have["GPU"]:
         return (
-            f"workers.{field}={workers.least_train_workers} with workers.use_gpu needs {gpus} "
+            f"workers.{field}={workers.least_train_workers} with workers.use_gpu needs {gpus:g} "
             f"GPUs, the cluster has {described(have)}; lower it, or set --workers.use_gpu False"
         )
     cpus = ranks * workers.cpus_per_train_worker
@@ -198,7 +198,7 @@ def shortage(workers: WorkerConfig, nodes: Sequence[Mapping[str, float]], at_onc
             f"+ {RENDER_CPUS:g} to render = {cpus + RENDER_CPUS:g} CPUs, the cluster has "
             f"{described(have)}; lower --workers.cpus_per_train_worker or --workers.{field}"
         )
-    each = _reserved(workers)
+    each = reserved(workers)
     if (fitting := sum(_places(node, each) for node in nodes)) < ranks:
         asked = " and ".join(f"{amount:g} {name}" for name, amount in each.items())
         found = ", ".join(f"{n.get('CPU', 0):g} CPU and {n.get('GPU', 0):g} GPU" for n in nodes)
@@ -209,9 +209,10 @@ def shortage(workers: WorkerConfig, nodes: Sequence[Mapping[str, float]], at_onc
     return ""
 
 
-def _reserved(workers: WorkerConfig) -> dict[str, float]:
+def reserved(workers: WorkerConfig) -> dict[str, float]:
     """Give what a train worker reserves."""
-    return {"CPU": workers.cpus_per_train_worker} | ({"GPU": 1.0} if workers.use_gpu else {})
+    gpus = {"GPU": workers.gpus_per_worker} if workers.use_gpu else {}
+    return {"CPU": workers.cpus_per_train_worker} | gpus
 
 
 def _nodes() -> list[Mapping[str, float]]:

@@ -149,7 +149,7 @@ def num_at_once(workers: Iterable[WorkerConfig], have: Mapping[str, float]) -> i
         cpus = needed.num_train_workers * needed.cpus_per_train_worker + cluster.RENDER_CPUS
         fitting.append(int(have.get("CPU", 0) // cpus))
         if needed.use_gpu:
-            fitting.append(int(have.get("GPU", 0) // needed.num_train_workers))
+            fitting.append(int(have.get("GPU", 0) / needed.num_gpus() + 1e-6))
     return max(1, min(fitting))
 
 

@@ -103,7 +103,15 @@ class Embedder:
 
     @torch.inference_mode()
     def __call__(self, block: pa.Table) -> pa.Table:
-        """Embed a block of mixes of one duration: ``row`` and a column a system."""
+        """Embed a block of mixes, those of one duration together: ``row`` and a column a system.
+
+        Ray Data may put the ends of two durations into one block.
+        """
+        durations_s = pc.unique(block["duration_s"])
+        same = [block.filter(pc.equal(block["duration_s"], d)) for d in durations_s]
+        return pa.concat_tables(map(self._of_one_duration, same))
+
+    def _of_one_duration(self, block: pa.Table) -> pa.Table:
         duration_s = block["duration_s"][0].as_py()
         mixes = mixes_of(block)
         parts = self._bank.parts_of(mixes)
@@ -145,7 +153,7 @@ def _embedded(
     blocks = _blocks(numbered)
     dataset = ray.data.from_arrow(blocks).map_batches(
         Embedder,
-        batch_size=None,
+        batch_size=MIXES_PER_BLOCK,  # Ray Data wants to be told, for actors with a GPU
         batch_format="pyarrow",
         fn_constructor_args=(to_json(config), systems, bank),
         **actor_pool(config, len(blocks)),
@@ -180,12 +188,13 @@ def _blocks(mixes: pa.Table) -> list[pa.Table]:
 def actor_pool(config: ExperimentConfig, num_blocks: int) -> dict[str, Any]:
     """Resources of the embedding actors: no more of them than there are blocks for."""
     workers = config.workers
-    needed = {"CPU": 1.0, "GPU": 1.0} if workers.use_gpu else {"CPU": EMBED_CPUS}
+    with_gpu = {"CPU": 1.0, "GPU": workers.gpus_per_worker}
+    needed = with_gpu if workers.use_gpu else {"CPU": EMBED_CPUS}
     cluster.check_has(workers, needed, "by an actor that embeds")
     have: Mapping[str, float] = ray.cluster_resources()
     cpus, gpus = have.get("CPU", 1), have.get("GPU", 0)
     if workers.use_gpu:
-        fitting, each = gpus, {"num_gpus": 1, "num_cpus": 1}
+        fitting, each = gpus, {"num_gpus": workers.gpus_per_worker}
     else:
         fitting, each = (
             min(cpus, (cpus - cluster.RENDER_CPUS) / EMBED_CPUS),

@@ -21,6 +21,7 @@ from csn.distributed.systems import system_digests
 from csn.distributed.training import read_finished
 from csn.paths import Paths
 from csn.records import ABSENT, OURS, ROLES, Mix
+from csn.reports import model_card
 from csn.reports.data import Clip, ReportData
 from csn.reports.page import render_page
 from csn.triplets.rendering import render
@@ -34,9 +35,12 @@ def write_report(config: ExperimentConfig, uris: Mapping[str, str], stages: Stag
     """Write ``report.html`` of an experiment that is trained, embedded and scored."""
     paths = Paths(config)
     with stages.stage("report", 1, "pages") as counter:
-        page = render_page(report_data(config, uris, stages))
+        data = report_data(config, uris, stages)
         uri = paths.experiment("report.html")
-        storage.write_bytes(uri, page.encode())
+        storage.write_bytes(uri, render_page(data).encode())
+        if data.manifest["checkpoint_digest"] and not config.evaluation.checkpoint_uri:
+            card = storage.join(paths.best_checkpoint, model_card.FILE)
+            storage.write_bytes(card, model_card.card_text(data).encode())
         counter.advance()
     manifest = storage.Manifest.finished(
         storage.utc_now(),

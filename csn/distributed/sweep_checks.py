@@ -72,7 +72,7 @@ def num_at_once(sweep: Sweep, noted: int | None = None) -> int:
     fit_in = num_fitting(workers, have)
     slots = noted or min(sweep.max_concurrent or fit_in, sweep.num_samples)
     ranks = f"{workers.num_train_workers} x {workers.cpus_per_train_worker:g} CPUs"
-    gpus = f" and {workers.num_train_workers} GPUs" if workers.use_gpu else ""
+    gpus = f" and {workers.num_gpus():g} GPUs" if workers.use_gpu else ""
     needed = slots * workers.num_train_workers * workers.cpus_per_train_worker
     told = (
         f"{slots} trials at a time x {ranks}{gpus} of train workers + {cluster.RENDER_CPUS:g} "
@@ -92,5 +92,5 @@ def num_fitting(workers: WorkerConfig, have: Mapping[str, float]) -> int:
     cpus = workers.num_train_workers * workers.cpus_per_train_worker
     fitting = int((have.get("CPU", 0) - cluster.RENDER_CPUS) / cpus + 1e-6)
     if workers.use_gpu:
-        fitting = min(fitting, int(have.get("GPU", 0) // workers.num_train_workers))
+        fitting = min(fitting, int(have.get("GPU", 0) / workers.num_gpus() + 1e-6))
     return fitting

@@ -87,7 +87,7 @@ def _vectors(
     blocks = [table.slice(i, size) for i in range(0, len(keys), size)]
     dataset = ray.data.from_arrow(blocks).map_batches(
         Teachers,
-        batch_size=None,
+        batch_size=size,  # Ray Data wants to be told, for actors with a GPU
         batch_format="pyarrow",
         fn_constructor_args=(teachers_uri, config, bank),
         **actor_pool(config, len(blocks)),

@@ -205,10 +205,7 @@ def _run(
         scaling_config=ScalingConfig(
             num_workers=_num_ranks(workers),
             use_gpu=workers.use_gpu,
-            resources_per_worker={
-                "CPU": workers.cpus_per_train_worker,
-                **({"GPU": 1} if workers.use_gpu else {}),
-            },
+            resources_per_worker=cluster.reserved(workers),
         ),
         run_config=RunConfig(
             name=run,

@@ -17,13 +17,14 @@ the actor, and with it all that the actor started.
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 import ray
 from ray import tune
-from ray.exceptions import RayTaskError
+from ray.exceptions import ActorDiedError, RayTaskError
 from ray.train import UserCallback
 from ray.tune.integration.ray_train import TuneReportCallback
 
@@ -130,7 +131,9 @@ class ReportValidations(TuneReportCallback):
         self._note.seconds = self._before_s + time.time() - self._began_at
         write_note(self._sweep, self._note)
         told = summary(self._note, self._metric, self._sweep.space.mode)
-        super().after_report(run_context, [told], None)
+        # A trial that was stopped just now has taken its queue with it, and soon this process.
+        with suppress(ActorDiedError):
+            super().after_report(run_context, [told], None)
 
 
 def summary(note: Note, metric: str, mode: str) -> dict[str, Any]:

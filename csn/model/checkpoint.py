@@ -85,6 +85,11 @@ def load(folder_uri: str) -> Checkpoint:
     return Checkpoint(network.eval(), config, _digest(data, config))
 
 
+def read_config(folder_uri: str) -> ExperimentConfig:
+    """Read the experiment that a checkpoint came from; errors as in `load`."""
+    return _read_config(storage.join(folder_uri, _CONFIG))
+
+
 def read_presence(folder_uri: str, conditions: Collection[str]) -> dict[str, float]:
     """Norm from which on each condition is said to sound; empty where nothing was fitted.
 

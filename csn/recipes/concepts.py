@@ -54,6 +54,8 @@ def ribecky2022() -> ExperimentConfig:
             channels=(64, 64, 128, 128, 256, 256, 512),
             conditions=CONCEPTS,
             subspace_dim=64,
+            # The loss sees directions alone; human triplets are ordered by Euclidean distance.
+            unit_subspaces=True,
         ),
         loss=LossConfig(margin=0.1, distance="cosine", mining="semi_hard"),
         optimizer=OptimizerConfig(learning_rate=1e-5, plateau_patience=10),

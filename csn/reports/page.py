@@ -80,7 +80,7 @@ class Setting:
 
 def render_page(data: ReportData) -> str:
     """Render `data` as one self-contained HTML page."""
-    filters = {"percent": _percent, "significant": _significant}
+    filters = {"percent": as_percent, "significant": as_significant}
     return filled("report.html.j2", _contents(data), filters)
 
 
@@ -110,7 +110,7 @@ def _contents(data: ReportData) -> dict[str, Any]:
     return {
         "data": data,
         "sentence": _sentence(data),
-        "finished": _date(data.manifest.get("finished_at")),
+        "finished": dated(data.manifest.get("finished_at")),
         "headlines": concepts.headlines if concepts else headlines,
         "concepts": concepts,
         "sections": [
@@ -131,7 +131,7 @@ def _contents(data: ReportData) -> dict[str, Any]:
         "num_left_out": num_left_out,
         "rejects": data.rejects.slice(0, MAX_REJECTS).to_pylist(),
         "settings": _settings(data.config),
-        "origins": _flattened(data.manifest),
+        "origins": flattened(data.manifest),
         "protocols": PROTOCOLS,
         "system_names": SYSTEM_NAMES,
         "colours": plots.COLOURS,
@@ -161,8 +161,8 @@ def _sentence(data: ReportData) -> str:
     )
 
 
-def _date(moment: object) -> str:
-    """Day and time of an ISO 8601 text or a datetime; empty for anything else."""
+def dated(moment: object) -> str:
+    """Write day and time of an ISO 8601 text or a datetime; empty for anything else."""
     try:
         when = datetime.fromisoformat(str(moment))
     except ValueError:
@@ -195,9 +195,9 @@ def _playable(clips: Sequence[Clip]) -> tuple[list[tuple[str, list[PlayableClip]
 
 def _settings(config: ExperimentConfig) -> list[tuple[str, list[Setting]]]:
     """Every knob by section, those of the experiment itself first."""
-    defaults = _flattened(dataclasses.asdict(ExperimentConfig(name=config.name)))
+    defaults = flattened(dataclasses.asdict(ExperimentConfig(name=config.name)))
     sections: dict[str, list[Setting]] = {"experiment": []}
-    for name, value in _flattened(dataclasses.asdict(config)).items():
+    for name, value in flattened(dataclasses.asdict(config)).items():
         section, _, knob = name.partition(".")
         if not knob:
             section, knob = "experiment", name
@@ -206,12 +206,12 @@ def _settings(config: ExperimentConfig) -> list[tuple[str, list[Setting]]]:
     return list(sections.items())
 
 
-def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested mappings as ``outer.inner`` and text."""
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Write nested mappings as ``outer.inner`` and text."""
     flat: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flattened(value, f"{prefix}{key}.")
+            flat |= flattened(value, f"{prefix}{key}.")
         elif isinstance(value, list | tuple):
             flat[f"{prefix}{key}"] = ", ".join(str(entry) for entry in value)
         else:
@@ -219,12 +219,13 @@ def _flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _percent(share: float | None) -> str:
+def as_percent(share: float | None) -> str:
+    """Write a share as per cent, with one decimal."""
     return MISSING if share is None or math.isnan(share) else f"{100 * share:.1f}"
 
 
-def _significant(number: float | None) -> str:
-    """Three significant digits, without an exponent, thousands set apart."""
+def as_significant(number: float | None) -> str:
+    """Write three significant digits, without an exponent, thousands set apart."""
     if number is None or not math.isfinite(number):
         return MISSING
     if number == 0:

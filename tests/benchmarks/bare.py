@@ -88,8 +88,42 @@ def embed_segments(job: tuple[str, list[tuple[str, list[tuple[float, float]]]]])
     return done
 
 
+def embed_files(job: tuple[str, list[str], float]) -> int:
+    """Decode whole files, resample, cut, run front end and network; gives the segments.
+
+    A job is a checkpoint's folder, files, and the length of a segment in seconds.
+    """
+    import soundfile
+    import soxr
+    import torch
+
+    torch.set_num_threads(1)
+    checkpoint_uri, paths, segment_s = job
+    loaded = _checkpoint(checkpoint_uri)
+    rate_hz = loaded.config.audio.sample_rate_hz
+    length, batch = round(segment_s * rate_hz), int(BATCH_S / segment_s)
+    waiting: list[np.ndarray] = []
+    done = 0
+    for path in [*paths, ""]:
+        if path:
+            samples, source_rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+            mono = soxr.resample(samples.mean(axis=1), source_rate_hz, rate_hz)
+            waiting += [mono[s : s + length] for s in range(0, len(mono) - length + 1, length)]
+        while len(waiting) >= batch or (waiting and not path):
+            with torch.inference_mode():
+                loaded.network(torch.from_numpy(np.stack(waiting[:batch])))
+            done += len(waiting[:batch])
+            waiting = waiting[batch:]
+    return done
+
+
 @cache
-def _network(checkpoint_uri: str) -> Any:
+def _checkpoint(checkpoint_uri: str) -> Any:
     from csn.model import checkpoint
 
-    return checkpoint.load(checkpoint_uri).network
+    return checkpoint.load(checkpoint_uri)
+
+
+@cache
+def _network(checkpoint_uri: str) -> Any:
+    return _checkpoint(checkpoint_uri).network

@@ -1,4 +1,4 @@
-"""How fast the front end's branches are beside librosa, one core each."""
+"""How fast the front end's branches are beside librosa, one core each, and on a GPU."""
 
 import os
 import subprocess
@@ -42,6 +42,32 @@ def test_branch_against_librosa(branch: str, record: Any) -> None:
     )
 
 
+def test_all_branches_on_a_gpu(record: Any) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("no GPU here")
+    rates = {}
+    for where in ("cuda", *GOALS):
+        found = subprocess.run(
+            [sys.executable, __file__, where],
+            env=os.environ | THREADS,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        rates[where] = list(map(float, found.stdout.split()[-2:]))
+    theirs = 1 / sum(1 / rates[branch][1] for branch in GOALS)
+    ours = rates["cuda"][0]
+    record(
+        "frontend_on_gpu_vs_librosa",
+        ours / theirs,
+        100,
+        f"mel, tempogram and CENS of {ours:.0f} clips/s on {torch.cuda.get_device_name()}, of "
+        f"{theirs:.1f} with librosa on one core",
+    )
+
+
 def of_librosa(branch: str, clip: np.ndarray) -> np.ndarray:
     """Map of one clip."""
     import librosa
@@ -78,8 +104,19 @@ def main(branch: str) -> None:
     torch.set_num_threads(1)
     shape = (NUM_CLIPS, round(DURATION_S * RATE_HZ))
     clips = np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)
-    settings: Any = {"branches": (branch,), "window": WINDOW, "hop": HOP, "num_mels": NUM_MELS}
+    branches = tuple(GOALS) if branch == "cuda" else (branch,)
+    settings: Any = {"branches": branches, "window": WINDOW, "hop": HOP, "num_mels": NUM_MELS}
     frontend, batch = Frontend(FrontendConfig(**settings), RATE_HZ), torch.from_numpy(clips)
+    if branch == "cuda":
+        frontend, batch = frontend.cuda(), batch.repeat(8, 1).cuda()
+
+        def on_gpu() -> None:
+            with torch.inference_mode():
+                frontend(batch)
+            torch.cuda.synchronize()
+
+        sys.stdout.write(f"{clips_per_s(on_gpu, len(batch))} 0\n")
+        return
     ours = clips_per_s(partial(frontend, batch), NUM_CLIPS)
     few = clips[:8]
     theirs = clips_per_s(lambda: [of_librosa(branch, clip) for clip in few], len(few))

@@ -1,8 +1,10 @@
 """What integration tests share: one Ray, one composed corpus, one finished experiment."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,6 +131,49 @@ def alone() -> Iterator[dict[str, str]]:
     """Give an environment for a Ray of its own, all of whose processes end with the test."""
     with own_ray.environment() as environment:
         yield environment
+
+
+RAY_HOST = """
+import sys, ray
+address = ray.init(num_cpus=2, object_store_memory=200 * 2**20, logging_level="ERROR")
+print(address.address_info["gcs_address"], flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def ray_for_drivers(more: dict[str, str]) -> Iterator[dict[str, str]]:
+    """Run a Ray for drivers that come and go; gives the environment in which they join it.
+
+    Parameters
+    ----------
+    more : dict
+        What its workers have in their environment beside this process's own.
+    """
+    with own_ray.environment() as environment:
+        environment |= more | {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+        host = subprocess.Popen(
+            [sys.executable, "-c", RAY_HOST],
+            env=environment,
+            cwd=REPOSITORY,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert host.stdout
+        assert host.stdin
+        yield environment | {"RAY_ADDRESS": host.stdout.readline().strip()}
+        host.kill()
+        host.wait()
+        host.stdin.close()
+        host.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def joinable_ray() -> Any:
+    """Give what runs a Ray for drivers that come and go."""
+    return ray_for_drivers
 
 
 @pytest.fixture

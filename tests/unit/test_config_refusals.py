@@ -137,6 +137,13 @@ from csn.errors import ConfigError
         (AudioConfig, {"max_track_s": 1.0}, r"audio\.max_track_s=1\.0"),
         (TripletConfig, {"min_gap_s": -1.0}, r"triplets\.min_gap_s=-1\.0"),
         (WorkerConfig, {"max_failures": -1}, r"workers\.max_failures=-1"),
+        (WorkerConfig, {"gpus_per_worker": 0.0}, r"workers\.gpus_per_worker=0\.0"),
+        (WorkerConfig, {"gpus_per_worker": 1.5}, r"workers\.gpus_per_worker=1\.5"),
+        (
+            WorkerConfig,
+            {"gpus_per_worker": 0.5, "num_train_workers": 2},
+            r"cannot share a GPU; give each 1",
+        ),
         (
             WorkerConfig,
             {"min_train_workers": 2},

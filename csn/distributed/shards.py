@@ -1,0 +1,293 @@
+"""Shards of a night's tracks, embedded by actors and committed as they come.
+
+Conventions
+-----------
+The driver hands out shards in an order of its own (drawn by the run), so that two runs at once
+begin in different places and share the work; it leaves out what others have committed meanwhile.
+A worker that dies takes nothing with it: its shard is done again, in smaller pieces if it keeps
+happening, until one track is left, which is then a reject.
+"""
+
+import logging
+import random
+import time
+from collections import Counter as Tally
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
+from ray.exceptions import RayActorError, RayTaskError
+
+from csn.catalogue.committing import Committer
+from csn.catalogue.difference import shard_places
+from csn.catalogue.entries import ADD, ENTRY_SCHEMA, REJECT
+from csn.config import CatalogueConfig
+from csn.distributed import cluster
+from csn.distributed.catalogue_worker import CatalogueWorker, ShardResult, reject
+from csn.distributed.night import Night
+from csn.distributed.progress import Counter
+from csn.errors import CatalogueError, ConfigError
+
+log = logging.getLogger(__name__)
+
+SHARDS_A_WORKER = 4
+"""As many at least, where there are tracks enough: all workers then end at about one time."""
+SCOUTS = 16
+"""Tracks of each worker's first shard: what is wrong with all of them is then soon known."""
+REFRESH_S = 10.0
+CHECKPOINT_COMMITS = 256
+MAX_FAILED_STARTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The workers of a night."""
+
+    num_workers: int
+    cpus: float
+    gpus: float
+
+    @property
+    def threads(self) -> int:
+        """Threads of a worker's network, and by default of its readers."""
+        return max(1, int(self.cpus))
+
+    @classmethod
+    def of(cls, config: CatalogueConfig, num_tracks: int) -> "Fleet":
+        """As many workers as the cluster holds, or as are asked for.
+
+        Raises
+        ------
+        ConfigError
+            Not one of them fits.
+        """
+        have = ray.cluster_resources()
+        asked, cpus, gpus = config.workers, have.get("CPU", 1), have.get("GPU", 0)
+        if asked.use_gpu and gpus < 1:
+            raise ConfigError(
+                f"workers.use_gpu: the cluster has {cluster.described(have)}; set it to False"
+            )
+        fitting = int(gpus) if asked.use_gpu else int(cpus // (asked.cpus_per_worker or 1))
+        if fitting < 1:
+            raise ConfigError(
+                f"workers.cpus_per_worker={asked.cpus_per_worker:g}: the cluster has "
+                f"{cluster.described(have)}; lower it"
+            )
+        size = max(1, min(asked.num_workers or fitting, -(-num_tracks // SCOUTS)))
+        share = max(1, int(cpus // size)) if asked.use_gpu else 1
+        return cls(size, asked.cpus_per_worker or share, float(asked.use_gpu))
+
+
+@dataclass(slots=True)
+class Done:
+    """What a night has come to so far."""
+
+    tracks: int = 0
+    segments: int = 0
+    audio_s: float = 0.0
+    rejects: Tally[tuple[str, str]] = field(default_factory=Tally)
+    """By stage and class of the error."""
+    newly_failed: int = 0
+    left_to_others: int = 0
+    deaths: int = 0
+    seconds: Tally[str] = field(default_factory=Tally)
+    peak_mb: float = 0.0
+    num_bytes: int = 0
+
+    def add(self, result: ShardResult) -> None:
+        """Count what became of a shard."""
+        entries = result.entries
+        added = entries.filter(pc.equal(entries["action"], ADD))
+        self.tracks += len(added)
+        self.segments += pc.sum(added["num_segments"]).as_py() or 0
+        self.audio_s += pc.sum(added["audio_s"]).as_py() or 0.0
+        self.add_rejects(entries)
+        self.seconds.update(result.seconds)
+        self.peak_mb = max(self.peak_mb, result.peak_mb)
+        self.num_bytes += result.shard.num_bytes if result.shard else 0
+
+    def add_rejects(self, entries: pa.Table) -> None:
+        """Count rejects."""
+        rejected = entries.filter(pc.equal(entries["action"], REJECT))
+        self.rejects.update(
+            zip(rejected["stage"].to_pylist(), rejected["error"].to_pylist(), strict=True)
+        )
+        self.newly_failed += sum(n == 1 for n in rejected["attempts"].to_pylist())
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    tracks: pa.Table
+    deaths: int = 0
+
+    def halves(self, deaths: int) -> list["_Work"]:
+        middle = len(self.tracks) // 2
+        parts = [self.tracks.slice(0, middle), self.tracks.slice(middle)]
+        return [_Work(part, deaths) for part in parts]
+
+
+class Shards:
+    """Embeds and commits the tracks of one night."""
+
+    def __init__(self, night: Night, committer: Committer, done: Done) -> None:
+        self._night, self._committer, self.done = night, committer, done
+        self.fleet = Fleet.of(night.config, len(night.difference.todo))
+        self._pending = deque(self._cut(night.difference.todo))
+        self._refreshed = time.monotonic()
+        self._failed_starts = 0
+        readers = night.config.workers.readers or self.fleet.threads
+        self._task = night.task(num_threads=self.fleet.threads, num_readers=readers)
+        actor: Any = ray.remote(CatalogueWorker)
+        self._actor = actor.options(num_cpus=self.fleet.cpus, num_gpus=self.fleet.gpus)
+        self.startup_s = 0.0
+        """Until the first worker was ready."""
+
+    def _cut(self, tracks: pa.Table) -> list[_Work]:
+        """Cut tonight's tracks into shards, in this run's own order, small ones first."""
+        asked, size = self._night.config.workers, self.fleet.num_workers
+        fair = max(SCOUTS, -(-len(tracks) // (SHARDS_A_WORKER * size)))
+        sizes = tracks["size"].to_numpy().astype(np.float64)
+        places = shard_places(sizes, min(asked.shard_tracks, fair), asked.shard_mb * 1e6)
+        shards = [tracks.slice(place.start, place.stop - place.start) for place in places]
+        random.Random(self._night.run_id).shuffle(shards)
+        scouts = [shard.slice(0, SCOUTS) for shard in shards[:size]]
+        rests = [shard.slice(SCOUTS) for shard in shards[:size]]
+        return [_Work(one) for one in (*scouts, *rests, *shards[size:]) if len(one)]
+
+    def embed(self, counter: Counter) -> None:
+        """Embed all; what is committed when something stops the run is not done again.
+
+        Raises
+        ------
+        CatalogueError
+            Too many tracks fail alike, or the store fails for all.
+        """
+        started = time.monotonic()
+        idle: list[Any] = []
+        running: dict[Any, tuple[Any, _Work | None]] = {}
+        for _ in range(self.fleet.num_workers):
+            self._start(running)
+        while self._pending or any(work for _, work in running.values()):
+            while idle and (work := self._next()):
+                worker = idle.pop()
+                running[worker.embed.remote(work.tracks)] = (worker, work)
+            if not any(work for _, work in running.values()) and not self._pending:
+                break
+            ray.wait(list(running), num_returns=1)
+            ready, _ = ray.wait(list(running), num_returns=len(running), timeout=0)
+            results = []
+            for reference in ready:
+                worker, work = running.pop(reference)
+                found = self._result(reference, work)
+                if found is None:
+                    ray.kill(worker)
+                    self._start(running)
+                    results += self._again(work) if work else []
+                    continue
+                self.startup_s = self.startup_s or time.monotonic() - started
+                self._failed_starts = 0
+                results += found
+                idle.append(worker)
+            self._commit(results)
+            counter.update(self.done.tracks, _note(self.done))
+        for worker in [*idle, *(worker for worker, _ in running.values())]:
+            ray.kill(worker)
+
+    def _start(self, running: dict[Any, tuple[Any, _Work | None]]) -> None:
+        """Start a worker, which is given work when it is ready."""
+        # Ray's own restarts would refuse calls until the new process is up; a new actor queues.
+        worker = self._actor.remote(self._task)
+        running[worker.ready.remote()] = (worker, None)
+
+    def _next(self) -> _Work | None:
+        """Give the next shard, without what others have committed meanwhile."""
+        if time.monotonic() - self._refreshed > REFRESH_S:
+            self._committer.refresh()
+            self._refreshed = time.monotonic()
+        taken = pa.array(sorted(self._committer.taken), pa.string())
+        while self._pending:
+            work = self._pending.popleft()
+            left = work.tracks.filter(pc.invert(pc.is_in(work.tracks["track_id"], taken)))
+            self.done.left_to_others += len(work.tracks) - len(left)
+            if len(left):
+                return _Work(left, work.deaths)
+        return None
+
+    def _result(self, reference: Any, work: _Work | None) -> list[ShardResult] | None:
+        """Give what came of a shard, nothing for a worker that is ready; none if it died."""
+        try:
+            result: Any = ray.get(reference)
+        except RayActorError as error:
+            self._failed_starts += work is None
+            if self._failed_starts > MAX_FAILED_STARTS * self.fleet.num_workers:
+                last = str(error).strip().splitlines()[-1]
+                raise CatalogueError(f"workers do not start: {last}") from error
+            return None
+        except RayTaskError as error:
+            own = cluster.own_error(error)
+            if own is None:
+                raise
+            raise CatalogueError(
+                f"{own}; {self.done.tracks} tracks are committed, the same command goes on from "
+                "there"
+            ) from own
+        return [result] if work else []
+
+    def _again(self, work: _Work) -> list[ShardResult]:
+        """Put a dead worker's shard back; gives what is to be told of a track that kills them."""
+        self.done.deaths += 1
+        deaths = work.deaths + 1
+        log.warning("a worker died over %s tracks; they are done again", len(work.tracks))
+        if len(work.tracks) == 1 and deaths >= self._night.config.workers.max_deaths:
+            row = work.tracks.to_pylist()[0]
+            error = CatalogueError(f"{row['uri']}: {deaths} workers died over it")
+            entry = reject(row, self._night.model.settings_digest, "embed", error)
+            entries = pa.Table.from_pylist([entry], schema=ENTRY_SCHEMA)
+            return [ShardResult(None, entries, {}, 0.0)]
+        halved = deaths > 1 and len(work.tracks) > 1
+        # Behind all others: these come to their end whatever this shard does.
+        self._pending += work.halves(deaths) if halved else [_Work(work.tracks, deaths)]
+        return []
+
+    def _commit(self, results: Iterable[ShardResult]) -> None:
+        results = list(results)
+        if not results:
+            return
+        before = self.done.tracks
+        for result in results:
+            self.done.add(result)
+        self._check_failures()
+        entries = pa.concat_tables([result.entries for result in results])
+        shards = [result.shard for result in results if result.shard]
+        taken = self._committer.commit(entries, shards)
+        self.done.left_to_others += taken
+        self.done.tracks = max(before, self.done.tracks - taken)
+        if self._committer.num_commits % CHECKPOINT_COMMITS == 0:
+            self._night.log.write_checkpoint(self._night.log.read())
+
+    def _check_failures(self) -> None:
+        """Stop a run that goes wrong as a whole, before its failures are committed."""
+        config, failed = self._night.config, self.done.newly_failed
+        tried = self.done.tracks + self.done.rejects.total()
+        if failed > max(config.min_failed, config.max_failed_share * tried):
+            (stage, error), count = self.done.rejects.most_common(1)[0]
+            raise CatalogueError(
+                f"{failed} of the first {tried} tracks failed that had not failed before, at most "
+                f"{config.max_failed_share:.0%} expected; {count} at {stage} with {error}. "
+                "Are bucket, credentials and files right? Mend them and run the same command "
+                "again, or raise --max_failed_share"
+            )
+
+
+def _note(done: Done) -> str:
+    notes = []
+    if done.audio_s:
+        notes.append(f"{done.audio_s / 3600:.1f} h of audio")
+    if rejected := done.rejects.total():
+        notes.append(f"{rejected} rejected")
+    return ", ".join(notes)

@@ -1,0 +1,1 @@
+"""Search in an embedded catalogue: requests, shards of files, ranking. No Ray, no network."""
