@@ -17,6 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float
 
+from csn.model.embedder import track_mean
+
 LEVELS = ("track", "segment")
 ROW_GROUP_BYTES = 32 * 2**20
 """Vectors in a row group: a reader takes one at a time."""
@@ -127,12 +129,8 @@ def _track_rows(
         norms = np.full(len(vectors), np.nan)
     if level == "segment":
         return vectors, norms
-    sounds = norms >= threshold if threshold is not None else np.ones(len(vectors), bool)
-    heard = sounds if sounds.any() else np.ones(len(vectors), bool)
-    mean = vectors[heard].mean(axis=0, dtype=np.float64)
-    if is_unit:
-        mean /= max(float(np.linalg.norm(mean)), 1e-12)
-    return mean[None].astype(np.float32), norms[heard].mean(keepdims=True)
+    mean, norm = track_mean(vectors, threshold, is_unit=is_unit)
+    return mean[None], np.array([norm])
 
 
 def encoded(table: pa.Table) -> pa.Buffer:

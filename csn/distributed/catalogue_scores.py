@@ -20,7 +20,7 @@ import ray
 from jaxtyping import Float, Int, Shaped
 
 from csn import storage
-from csn.catalogue.snapshot import Snapshot
+from csn.catalogue.snapshot import Snapshot, output_uri, read_snapshot
 from csn.config import CatalogueScoreConfig, EvaluationConfig
 from csn.distributed import cluster
 from csn.distributed.shard_tasks import in_tasks
@@ -69,8 +69,6 @@ class Queries:
 
 def score_catalogue(config: CatalogueScoreConfig) -> str:
     """Score a catalogue's current embeddings, and write the scores; gives their address."""
-    from csn.catalogue.snapshot import output_uri, read_snapshot
-
     uri = output_uri(config.root, config.catalogue)
     snapshot = read_snapshot(uri, config.model or None)
     with cluster.joined():

@@ -17,17 +17,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import soundfile as sf
 
 import csn
 from csn import storage
-from csn.catalogue.snapshot import Snapshot
+from csn.audio.streaming import mono_stream
+from csn.catalogue.snapshot import Snapshot, output_uri, read_note, read_snapshot
 from csn.config import SearchConfig, parsed_weights
 from csn.distributed import cluster
 from csn.distributed.ranking import rank, rank_by_index
 from csn.distributed.shard_tasks import PLACE
 from csn.distributed.systems import metric_of
-from csn.errors import ConfigError, CorpusError, StorageError
+from csn.errors import ConfigError, StorageError
 from csn.evaluation.neighbours import Metric, compared
 from csn.model import checkpoint
 from csn.reports.search import render_search, search_json, search_text
@@ -38,14 +38,10 @@ from csn.search.shards import Shard, ShardRows, read_shard, shards_of
 log = logging.getLogger(__name__)
 
 NUM_READERS = 16
-MAX_QUERY_S = 3600.0
-"""A longer recording is asked about by its beginning."""
 
 
 def search(config: SearchConfig) -> str:
     """Search as `config` asks, print the ranking and write it; gives the page's address."""
-    from csn.catalogue.snapshot import output_uri, read_note, read_snapshot
-
     check_filter(config.where)
     uri = output_uri(config.root, config.catalogue)
     snapshot = read_snapshot(uri, config.model or None)
@@ -208,25 +204,12 @@ def _embedded(
         for ours, theirs in (("segment_s", "duration_s"), ("hop_s", "hop_s"), ("min_tail_s",) * 2)
         if theirs in segments
     }
-    waveform, sample_rate_hz = _recording(uri)
-    found = embedder.embed_segments(waveform, sample_rate_hz, **cut)
+    with storage.open_read(uri) as opened:
+        blocks = mono_stream(uri, opened, embedder.sample_rate_hz)
+        found = embedder.embed_blocks(blocks, **cut)
     means = {name: embedder.mean(name, vectors) for name, vectors in found.items()}
     vectors = {name: vector for name, (vector, _) in means.items()}
     return vectors, {name: presence for name, (_, presence) in means.items()}
-
-
-def _recording(uri: str) -> tuple[np.ndarray, int]:
-    """Decode ``[channels, samples]`` of a file, at its own rate."""
-    with storage.open_read(uri) as opened:
-        try:
-            with sf.SoundFile(opened) as file:
-                wanted = min(file.frames, round(MAX_QUERY_S * file.samplerate))
-                return file.read(wanted, dtype="float32", always_2d=True).T, file.samplerate
-        except sf.LibsndfileError as error:
-            raise CorpusError(
-                f"{uri}: cannot be decoded ({error.error_string}); expected a whole WAV, FLAC, "
-                "OGG or MP3 file"
-            ) from error
 
 
 def _heard(

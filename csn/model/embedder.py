@@ -4,12 +4,11 @@ Conventions
 -----------
 Waveforms are ``[samples]`` or ``[channels, samples]``, full scale 1, at any rate: channels are
 averaged and the rest is resampled to the network's rate. Segments lie as in the nightly embedding
-of catalogues: the k-th begins at k hops and is whole; a rest of at least `min_tail_s` gets one
-more, which ends where the recording ends. Nothing is padded. A recording shorter than a segment is
-one segment of its own length.
+of catalogues (`csn.audio.streaming`), and nothing is padded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from itertools import islice
 
 import numpy as np
 import soxr
@@ -18,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from csn import storage
+from csn.audio.streaming import segments
 from csn.config import ExperimentConfig
 from csn.errors import CorpusError
 from csn.model import checkpoint
@@ -85,8 +85,8 @@ class Embedder:
         CorpusError
             The waveform is of another shape, not finite, or too short for the network.
         """
-        segments = self.embed_segments(waveform, sample_rate_hz, segment_s=segment_s, hop_s=hop_s)
-        return {name: self.mean(name, vectors)[0] for name, vectors in segments.items()}
+        found = self.embed_segments(waveform, sample_rate_hz, segment_s=segment_s, hop_s=hop_s)
+        return {name: self.mean(name, vectors)[0] for name, vectors in found.items()}
 
     def embed_segments(
         self,
@@ -99,19 +99,39 @@ class Embedder:
     ) -> dict[str, Float[np.ndarray, "segments dim"]]:
         """Embed each segment of a recording, as the network gives it; see `embed`."""
         heard = _heard(waveform, sample_rate_hz, self.sample_rate_hz)
+        return self.embed_blocks([heard], segment_s=segment_s, hop_s=hop_s, min_tail_s=min_tail_s)
+
+    def embed_blocks(
+        self,
+        blocks: Iterable[np.ndarray],
+        *,
+        segment_s: float | None = None,
+        hop_s: float | None = None,
+        min_tail_s: float = MIN_TAIL_S,
+    ) -> dict[str, Float[np.ndarray, "segments dim"]]:
+        """Embed each segment of a recording that comes block by block, in bounded memory.
+
+        Parameters
+        ----------
+        blocks : iterable of arrays
+            ``[samples]``, mono, at the network's rate.
+        """
         length_s = segment_s or self.config.audio.segment_s
         length, hop, tail = (
             max(1, round(seconds * self.sample_rate_hz))
             for seconds in (length_s, hop_s or length_s, min_tail_s)
         )
-        length = min(length, len(heard))
-        starts = segment_starts(len(heard), length, hop, tail)
-        batch = max(1, int(BATCH_S * self.sample_rate_hz / length))
         found: dict[str, list[np.ndarray]] = {name: [] for name in self.conditions}
-        for first in range(0, len(starts), batch):
-            some = np.stack([heard[s : s + length] for s in starts[first : first + batch]])
-            for name, vectors in self.vectors(some).items():
+        cut = segments(blocks, length, hop, tail)
+        windows = (samples for _, samples in cut if samples.size)  # the last is but a length
+        while some := list(islice(windows, max(1, int(BATCH_S / length_s)))):
+            for name, vectors in self.vectors(np.stack(some)).items():
                 found[name].append(vectors)
+        if not found[self.conditions[0]]:
+            raise CorpusError(
+                f"a recording shorter than {min_tail_s:g} s found; give one of at least that, "
+                f"better of some segments of {length_s:g} s"
+            )
         return {name: np.concatenate(vectors) for name, vectors in found.items()}
 
     def mean(
@@ -121,15 +141,8 @@ class Embedder:
 
         The norm says whether `condition` sounds; it is NaN where the network does not tell.
         """
-        norms = np.linalg.norm(vectors, axis=1)
         threshold = self.thresholds.get(condition)
-        sounds = norms >= (-np.inf if threshold is None else threshold)
-        kept = sounds if sounds.any() else np.ones_like(sounds)
-        mean = vectors[kept].mean(axis=0, dtype=np.float64)
-        if self.config.network.unit_subspaces:
-            mean /= max(float(np.linalg.norm(mean)), 1e-12)
-        presence = float("nan") if threshold is None else float(norms[kept].mean())
-        return mean.astype(np.float32), presence
+        return track_mean(vectors, threshold, is_unit=self.config.network.unit_subspaces)
 
     @torch.inference_mode()
     def vectors(
@@ -152,19 +165,31 @@ class Embedder:
         return {name: vectors.float().cpu().numpy() for name, vectors in found.items()}
 
 
-def segment_starts(num_samples: int, length: int, hop: int, min_tail: int) -> Sequence[int]:
-    """Where segments begin; all lengths in samples.
+def track_mean(
+    vectors: Float[np.ndarray, "segments dim"], threshold: float | None, *, is_unit: bool
+) -> tuple[Float[np.ndarray, " dim"], float]:
+    """Mean of a track's segments that are heard (of all, if none is), and of their norms.
+
+    Parameters
+    ----------
+    threshold : float or None
+        Norm from which on a segment is heard; none where norms say nothing: theirs is NaN then.
+    is_unit : bool
+        Whether vectors have length 1, as then the mean has.
 
     Examples
     --------
-    >>> segment_starts(10, length=4, hop=4, min_tail=2)
-    [0, 4, 6]
-    >>> segment_starts(9, length=4, hop=4, min_tail=2)
-    [0, 4]
+    >>> track_mean(np.array([[0.0, 3.0], [4.0, 0.0], [0.1, 0.0]]), 1.0, is_unit=False)
+    (array([2. , 1.5], dtype=float32), 3.5)
     """
-    starts = list(range(0, max(num_samples - length, 0) + 1, hop))
-    rest = num_samples - max(starts[-1] + length, starts[-1] + hop)
-    return [*starts, num_samples - length] if rest >= min_tail else starts
+    norms = np.linalg.norm(vectors, axis=1)
+    is_heard = norms >= (-np.inf if threshold is None else threshold)
+    kept = is_heard if is_heard.any() else np.ones_like(is_heard)
+    mean = vectors[kept].mean(axis=0, dtype=np.float64)
+    if is_unit:
+        mean /= max(float(np.linalg.norm(mean)), 1e-12)
+    presence = float("nan") if threshold is None else float(norms[kept].mean())
+    return mean.astype(np.float32), presence
 
 
 def _heard(

@@ -241,3 +241,39 @@ def search_text(result):
     from csn.reports import search
 
     return search.search_text(result)
+
+
+def test_what_a_night_embeds_is_searched_and_scored(tmp_path, local_ray, capsys):
+    from catalogue_audio import write_catalogue, write_network
+
+    from csn.config import CatalogueConfig, CatalogueScoreConfig, EmbedderConfig
+    from csn.distributed import catalogue_scores, catalogue_search, nightly
+
+    write_network(tmp_path / "network")
+    names = write_catalogue(tmp_path / "music")
+    root = str(tmp_path / "root")
+    nightly.embed_catalogue(
+        CatalogueConfig(
+            checkpoint_uri=str(tmp_path / "network"),
+            catalogue_uri=str(tmp_path / "music"),
+            root=root,
+            workers=EmbedderConfig(num_workers=1, shard_tracks=5),
+        )
+    )
+    capsys.readouterr()
+    own = str(tmp_path / "music" / names[3])  # as a recording: its own vector is the nearest
+    page = catalogue_search.search(SearchConfig(query=own, catalogue="music", root=root))
+    found = json.loads(capsys.readouterr().out)["results"]
+    assert found[0]["uri"].endswith(names[3])
+    assert found[0]["distance"] < 1e-3
+    assert storage.exists(page)
+    catalogue_search.search(
+        SearchConfig(query=found[0]["track_id"], catalogue="music", root=root, weights="drums=1")
+    )
+    as_track = json.loads(capsys.readouterr().out)
+    assert as_track["num_searched"] == len(names) - 1
+    scores = catalogue_scores.score_catalogue(
+        CatalogueScoreConfig(catalogue="music", root=root, k=2, num_resamples=10)
+    )
+    rows = storage.read_table(scores).to_pylist()
+    assert {row["condition"] for row in rows} == set(as_track["results"][0]["distances"])

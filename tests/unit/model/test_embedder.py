@@ -11,7 +11,6 @@ import csn
 from csn import recipes, storage
 from csn.errors import CsnError, StorageError
 from csn.model import checkpoint
-from csn.model.embedder import segment_starts
 from csn.model.network import build_network
 
 
@@ -112,7 +111,7 @@ def test_individual_networks_each_hear_the_whole(tmp_path):
         (np.zeros(48_000, np.int16), "divide whole numbers by their full scale"),
         (np.zeros((48_000, 2), np.float32), "transpose it"),
         (np.full(48_000, np.nan, np.float32), "values that are not numbers"),
-        (np.zeros(20, np.float32), "shorter than one window"),
+        (np.zeros(20, np.float32), "shorter than 1 s found"),
     ],
 )
 def test_what_is_no_waveform_is_refused(raw, waveform, message):
@@ -125,15 +124,13 @@ def test_missing_checkpoint_is_refused(tmp_path):
         csn.load(str(tmp_path))
 
 
-@pytest.mark.parametrize(
-    ("num_samples", "starts"),
-    [(4, [0]), (3, [-1]), (5, [0]), (6, [0, 2]), (8, [0, 4]), (9, [0, 4]), (10, [0, 4, 6])],
-)
-def test_a_rest_that_is_long_enough_gets_one_segment_more(num_samples, starts):
-    if num_samples < 4:
-        assert segment_starts(num_samples, num_samples, 4, 2) == [0]
-    else:
-        assert segment_starts(num_samples, 4, 4, 2) == starts
+def test_blocks_give_what_the_whole_gives(raw):
+    wave = noise(8, raw.sample_rate_hz)
+    whole = raw.embed_segments(wave, raw.sample_rate_hz)
+    parts = raw.embed_blocks(iter(np.array_split(wave, 7)))
+    for name, vectors in whole.items():
+        assert len(vectors) == 3
+        np.testing.assert_array_equal(parts[name], vectors)
 
 
 def test_loading_a_network_imports_no_ray_and_importing_csn_imports_nothing(tmp_path):
