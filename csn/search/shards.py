@@ -181,7 +181,9 @@ def taking_part(
 
 
 def _read(file: DataFile, track_ids: Sequence[str] | None) -> pa.Table:
-    wanted = None if track_ids is None else pc.field("track_id").isin(list(track_ids))
+    wanted = None
+    if track_ids is not None:
+        wanted = pc.field("track_id").isin(pa.array(track_ids, pa.string()))
     table = storage.read_table(file.uri, filters=wanted)
     missing = {*KEYS, "presence", "vector"} - set(table.column_names)
     if missing or not pa.types.is_fixed_size_list(table.schema.field("vector").type):

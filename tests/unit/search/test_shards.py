@@ -53,6 +53,7 @@ def test_filter_gate_and_names_choose_rows_of_all_conditions(tmp_path, vectors):
     assert found.presence["bass"].tolist() == [7, 6, 5]
     np.testing.assert_array_equal(found.vectors[0], vectors["drums"][2:5].astype(np.float32))
     assert read_shard(shard, track_ids=["track 000004"]).facts["year"].to_pylist() == [4]
+    assert len(read_shard(shard, track_ids=[]).facts) == 0
 
 
 def test_by_cosine_vectors_have_length_1_and_those_without_direction_are_left_out(
