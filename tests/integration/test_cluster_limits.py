@@ -18,7 +18,11 @@ from csn.records import Mix
 
 @contextmanager
 def held(num_cpus):
-    """Hold CPUs as a train worker does."""
+    """Hold CPUs as a train worker does, once what earlier tests left has let go of them."""
+    cluster.release()
+    deadline = time.monotonic() + 20
+    while ray.available_resources().get("CPU", 0) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
 
     @ray.remote(num_cpus=num_cpus)
     class Holder:

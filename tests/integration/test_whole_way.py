@@ -162,6 +162,7 @@ def test_second_call_makes_what_was_lost(finished, tiny, snapshot):
     changed = {Path(path).name for path in after if after[path] != before.get(path)}
     assert changed == {
         "scores.parquet",
+        "README.md",
         "criteria.parquet",
         "warnings.json",
         "report.html",
