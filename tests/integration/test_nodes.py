@@ -6,11 +6,19 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import own_ray
 import pyarrow.parquet as pq
 import pytest
+import soundfile as sf
+from catalogue_audio import write_network, write_sound
+
+import csn
+from csn.catalogue.snapshot import read_rows, read_snapshot
 
 LIMIT_S = 400
+NUM_TRACKS = 40
+"""Of a catalogue."""
 ELASTIC = "--workers.num_train_workers 2 --workers.min_train_workers 1"
 
 
@@ -100,6 +108,40 @@ def test_prepare_and_embed_lose_a_node_each_and_end_with_the_same_rows(
             f"corpus=*/split=test/{condition}/*.parquet"
         )
         assert pq.ParquetFile(file).read().equals(pq.ParquetFile(undisturbed).read())
+
+
+@pytest.mark.slow
+def test_night_loses_a_node_and_embeds_every_track_once(nodes, run, with_work, tmp_path):
+    write_network(tmp_path / "network")
+    music = tmp_path / "music"
+    for place in range(NUM_TRACKS):
+        write_sound(music / f"{place:03}.wav", 3.0 + place % 3, place, 16_000)
+    root = tmp_path / "root"
+    output = root / "catalogues" / "music"
+    nodes.add(1), nodes.add(1)
+    process, log = run(
+        *("embed", "--checkpoint_uri", tmp_path / "network", "--catalogue_uri", music),
+        *("--root", root, "--workers.shard_tracks", 2),
+    )
+    committed = lambda: len(list(output.glob("log/*/commits/*.parquet")))  # noqa: E731
+    nodes.lose(with_work("ray::CatalogueWorker", process, log, when=committed))
+    assert committed() < NUM_TRACKS / 2
+    assert process.wait(LIMIT_S) == 0, log.read_text()
+
+    (line,) = [json.loads(one) for one in log.read_text().splitlines() if one.startswith("{")]
+    assert line["deaths"] >= 1
+    assert line["rejected"] == {}
+    assert line["tracks"]["done"] == NUM_TRACKS
+    snapshot = read_snapshot(str(output))
+    network = csn.load(str(tmp_path / "network"))
+    for track in read_rows(snapshot, "track", "drums").sort_by("track_id").to_pylist():
+        waveform, rate_hz = sf.read(music / track["track_id"], dtype="float32")
+        expected = network.embed(waveform, rate_hz)["drums"]
+        np.testing.assert_allclose(track["vector"], expected, atol=1e-4)
+    tracks = read_rows(snapshot, "track", "bass")["track_id"].to_pylist()
+    assert sorted(tracks) == [f"{place:03}.wav" for place in range(NUM_TRACKS)]
+    segments = read_rows(snapshot, "segment", "bass").select(["track_id", "segment_index"])
+    assert len(segments) == len({tuple(row.values()) for row in segments.to_pylist()})
 
 
 @pytest.mark.slow
