@@ -33,6 +33,7 @@ COMPARISON_HELP = f"""
 Usage: [RECIPE ...] [--name NAME] [--seeds SEED ...] [any option below, for all recipes]
   --name: the comparison's, and of its folder (default: {COMPARISON_NAME})
   --seeds: seeds of every recipe; they stand for --seed (default: 0)
+
 Without a recipe: {", ".join(COMPARED_RECIPES)}."""
 
 DEFAULT_SPACE = "tune_spaces/loss.toml"
@@ -272,7 +273,7 @@ def _configured(
 ) -> ExperimentConfig:
     """Override `base` with `options`; prints the help where that is asked."""
     if {"-h", "--help"} & set(options):
-        description = f"{description}\n{CONFIG_HELP}"
+        description = f"{description}\n\n{CONFIG_HELP}"
         known = "\n".join(f"  {n}: {r.__doc__}" for n, r in recipes.ALL.items())
         description = f"{description}\n\nRecipes (the first word; {base.name} is shown):\n{known}"
     return read_options(ExperimentConfig, base, options, description)

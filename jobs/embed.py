@@ -1,4 +1,4 @@
-"""Embed a split of a prepared corpus with a trained network, or a whole catalogue night by night.
+r"""Embed a split of a prepared corpus with a trained network, or a whole catalogue night by night.
 
 uv run jobs/embed.py
 uv run jobs/embed.py hashizume2024 --evaluation.split validation --root s3://bucket/csn

@@ -4,6 +4,7 @@ import contextlib
 import io
 import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -14,6 +15,8 @@ from csn.errors import ConfigError
 
 Kind = TypeVar("Kind")
 _registry = ConstructorRegistry()
+_COMMANDS = re.compile(r"^uv run .+(?:\n.+)*", re.MULTILINE)
+"""A paragraph of commands, which tyro would join to one line unless it is indented."""
 
 
 def read_options(
@@ -35,7 +38,7 @@ def read_options(
                 kind,
                 default=tyro.MISSING_NONPROP if base is None else base,
                 args=list(options),
-                description=description,
+                description=_COMMANDS.sub(_indented, description),
                 config=(tyro.conf.FlagConversionOff,),
                 use_underscores=True,
                 registry=_registry,
@@ -45,6 +48,10 @@ def read_options(
             sys.stdout.write(said.getvalue())
             raise
         raise ConfigError(_own_message(error) or _one_line(said.getvalue())) from error
+
+
+def _indented(commands: re.Match[str]) -> str:
+    return textwrap.indent(commands[0], "    ")
 
 
 @_registry.primitive_rule
