@@ -119,8 +119,9 @@ def test_job_shows_its_help_and_does_nothing_else(job, monkeypatch, capsys, tmp_
     with pytest.raises(SystemExit) as left:
         runpy.run_path(str(job), run_name="__main__")
     assert not left.value.code
-    shown = " ".join(capsys.readouterr().out.replace("\\\n", " ").split())
-    assert all(command in shown for command in commands(job))
+    lines = capsys.readouterr().out.replace("\\\n", " ").splitlines()
+    shown = [" ".join(line.split()) for line in lines]
+    assert all(command in shown for command in commands(job))  # each on a line of its own
     kind = own_kind(job)
-    assert (f"--{fields(kind)[-1].name}" if kind else "--loss.margin") in shown
+    assert (f"--{fields(kind)[-1].name}" if kind else "--loss.margin") in " ".join(shown)
     assert not list(tmp_path.iterdir())
