@@ -94,8 +94,6 @@ def rows(
     numbers = pa.array(flat.astype(np.float16 if number == pa.float16() else np.float32).ravel())
     whole = level == "track"
     columns: dict[str, Any] = {
-        "track_id": np.repeat([one.track_id for one in tracks], counts),
-        "uri": np.repeat([one.uri for one in tracks], counts),
         "segment_index": np.concatenate(
             [[-1] if whole else np.arange(len(one.vectors)) for one in tracks] or [[]]
         ),
@@ -104,19 +102,23 @@ def rows(
             [[one.duration_s] if whole else one.segment_s for one in tracks] or [[]]
         ),
         "presence": np.concatenate([norms for _, norms in made]) if made else [],
-        "source_digest": np.repeat([one.source_digest for one in tracks], counts),
     }
-    total = int(sum(counts))
-    columns |= {name: [value] * total for name, value in constants.items()}
+    of_track = {
+        name: [getattr(one, name) for one in tracks]
+        for name in ("track_id", "uri", "source_digest")
+    }
+    carried = schema.names[schema.get_field_index("vector") + 1 :]
+    of_track |= {name: [one.carried[name] for one in tracks] for name in carried}
     arrays = {
         name: pa.array(value, schema.field(name).type, from_pandas=True)
         for name, value in columns.items()
     }
+    arrays |= {name: pa.repeat(value, int(sum(counts))) for name, value in constants.items()}
     arrays["vector"] = pa.FixedSizeListArray.from_arrays(numbers, dims.stop - dims.start)
-    for name in schema.names[len(arrays) :]:
-        values = pa.array([one.carried[name] for one in tracks], schema.field(name).type)
-        arrays[name] = values.take(pa.array(np.repeat(np.arange(len(tracks)), counts)))
-    return pa.table(arrays, schema=schema)
+    owners = pa.array(np.repeat(np.arange(len(tracks)), counts))
+    for name, values in of_track.items():
+        arrays[name] = pa.array(values, schema.field(name).type).take(owners)
+    return pa.table([arrays[name] for name in schema.names], schema=schema)
 
 
 def _track_rows(

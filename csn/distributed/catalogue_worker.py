@@ -250,15 +250,21 @@ class CatalogueWorker:
         )
 
     def _written(self, tracks: list[EmbeddedTrack]) -> Shard:
-        """Write a file a level and condition, all at once."""
+        """Write a file a level and condition, each while the next is made."""
         shard_id = uuid.uuid4().hex
-        wanted = [(level, name) for level in LEVELS for name in self._task.dims]
-        write = partial(self._write, tracks, shard_id)
-        return Shard(shard_id, tuple(self._writers.map(lambda one: write(*one), wanted)))
+        files = []
+        for level in LEVELS:
+            for condition in self._task.dims:
+                # Not in the threads: each would keep the memory that this took.
+                file, data = self._made(tracks, shard_id, level, condition)
+                files.append((file, self._writers.submit(self._store, file.path, data)))
+        for _, stored in files:
+            stored.result()
+        return Shard(shard_id, tuple(file for file, _ in files))
 
-    def _write(
+    def _made(
         self, tracks: list[EmbeddedTrack], shard_id: str, level: str, condition: str
-    ) -> ShardFile:
+    ) -> tuple[ShardFile, pa.Buffer]:
         task = self._task
         dims = task.dims[condition]
         schema = row_schema(dims.stop - dims.start, task.vector, task.carried)
@@ -269,9 +275,11 @@ class CatalogueWorker:
         )
         path = file_path(task.model_digest, level, condition, task.date, shard_id)
         data = encoded(table)
-        uri = storage.join(task.output_uri, path)
-        shared_storage.patiently(partial(storage.write_bytes, uri, data), task.patience_s)
-        return ShardFile(level, condition, path, len(table), data.size)
+        return ShardFile(level, condition, path, len(table), data.size), data
+
+    def _store(self, path: str, data: pa.Buffer) -> None:
+        uri = storage.join(self._task.output_uri, path)
+        shared_storage.patiently(partial(storage.write_bytes, uri, data), self._task.patience_s)
 
     def _entries(
         self,
