@@ -62,6 +62,6 @@ def test_two_trials_at_a_time(composed: Any, record: Any) -> None:
         "tune_overhead",
         20 / overhead,
         1.0,
-        f"{overhead:.1f} s a trial beside its epochs, of at most 20: actor, plan, workers, export; "
+        f"{overhead:.1f} s a trial beside its epochs, at most 20: actor, plan, workers, export; "
         f"{beside:.1f} s where two trials start at once on the same cores",
     )
