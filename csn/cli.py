@@ -15,7 +15,7 @@ from typing import Any, get_args
 from csn import recipes, storage
 from csn.config import CatalogueConfig, ExperimentConfig, from_json
 from csn.config.options import Kind, read_options
-from csn.errors import CatalogueError, ConfigError, CsnError, TrainingError
+from csn.errors import CatalogueError, ClusterError, ConfigError, CsnError, TrainingError
 from csn.evaluation.comparison import Comparison
 from csn.search_space import Scheduler, Search, Sweep, load_search_space
 
@@ -71,7 +71,7 @@ def main(
     )
     try:
         written = job((read or experiment)(sys.argv[1:], description))
-    except (CatalogueError, TrainingError) as error:
+    except (CatalogueError, ClusterError, TrainingError) as error:
         _fail(1, error)
     except CsnError as error:
         _fail(2, error)

@@ -27,6 +27,10 @@ class ProtocolError(CsnError):
     """An evaluation's conditions are not met (too few tracks, no segments)."""
 
 
+class ClusterError(CsnError):
+    """Ray cannot be started here, or the cluster that was named cannot be joined."""
+
+
 class CatalogueError(CsnError):
     """A night's work on a catalogue cannot go on; what is committed stays."""
 

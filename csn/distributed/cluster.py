@@ -13,6 +13,7 @@ never have any: `WorkerConfig.wait_for_nodes_s` says which it is.
 import gc
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from ray.autoscaler.sdk import request_resources
 from ray.exceptions import GetTimeoutError, RayTaskError
 
 from csn.config import WorkerConfig
-from csn.errors import ConfigError, CsnError, TrainingError
+from csn.errors import ClusterError, ConfigError, CsnError, TrainingError
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ MIN_LOCAL_CPUS = 2
 RENDER_CPUS = 1.0
 """CPUs that a task which renders reserves: more tasks than cores only hinder each other."""
 POLL_S = 1.0
+KNOCK_S = 20.0
 LIMIT_S = 3600.0
 """What takes as long to read or to render waits for a CPU that nobody gives back."""
 
@@ -56,13 +58,34 @@ def joined() -> Iterator[None]:
 
 
 def _start() -> None:
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(logging_level=logging.WARNING)
-    else:
-        # One core is not enough to render beside a trainer: overbook it rather than hang.
-        cpus = max(MIN_LOCAL_CPUS, os.cpu_count() or 1)
-        ray.init(num_cpus=cpus, logging_level=logging.ERROR)
+    address = os.environ.get("RAY_ADDRESS")
+    # One core is not enough to render beside a trainer: overbook it rather than hang.
+    cpus = max(MIN_LOCAL_CPUS, os.cpu_count() or 1)
+    try:
+        if address:
+            _knock(address)
+            ray.init(logging_level=logging.WARNING)
+        else:
+            ray.init(num_cpus=cpus, logging_level=logging.ERROR)
+    except Exception as error:  # Ray raises plain ones here, and a RuntimeError or two
+        said = " ".join(str(error).split()) or type(error).__name__
+        if address:
+            raise ClusterError(
+                f"no cluster can be joined at RAY_ADDRESS={address} ({said}); is it running, and "
+                "the address right? Without RAY_ADDRESS a job starts a Ray of its own"
+            ) from error
+        raise ClusterError(
+            f"Ray does not start on this machine ({said}); is it very busy, or its memory or /tmp "
+            "full? The same command goes on"
+        ) from error
     log.info("Ray has %s", described(ray.cluster_resources()))
+
+
+def _knock(address: str) -> None:
+    """Raise an OSError where nobody listens, which Ray would try for many minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if port.isdigit():  # and not "auto"
+        socket.create_connection((host.strip("[]"), int(port)), timeout=KNOCK_S).close()
 
 
 def own_error(error: BaseException | None) -> CsnError | None:

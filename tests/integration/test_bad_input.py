@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -267,3 +268,19 @@ def test_storage_is_asked_before_anything_starts(refusal, tiny_options, tmp_path
     line = refusal("train", *tiny_options, "--root", file)
     assert "the folder cannot be written" in line
     assert storage.read_bytes(str(file)) == b""
+
+
+def test_cluster_that_is_not_there(repository, tmp_path):
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and nobody listens
+        address = f"127.0.0.1:{held.getsockname()[1]}"
+        done = subprocess.run(
+            [sys.executable, "jobs/prepare.py", "tiny", "--root", str(tmp_path)],
+            cwd=repository,
+            env=store.clean_environment() | {"RAY_ADDRESS": address},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert f"no cluster can be joined at RAY_ADDRESS={address}" in one_line(done.stderr)
