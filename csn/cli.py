@@ -69,6 +69,7 @@ def main(
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where it found a key
     try:
         written = job((read or experiment)(sys.argv[1:], description))
     except (CatalogueError, ClusterError, TrainingError) as error:
