@@ -69,7 +69,8 @@ def main(
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    logging.getLogger("botocore").setLevel(logging.WARNING)  # it tells where it found a key
+    for name in ("botocore", "aiobotocore"):  # they tell where they found a key
+        logging.getLogger(name).setLevel(logging.WARNING)
     try:
         written = job((read or experiment)(sys.argv[1:], description))
     except (CatalogueError, ClusterError, TrainingError) as error:
