@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 import ray
 from ray import tune
-from ray.exceptions import ActorDiedError, RayTaskError
+from ray.exceptions import ActorDiedError, RayTaskError, WorkerCrashedError
 from ray.train import UserCallback
 from ray.tune.integration.ray_train import TuneReportCallback
 
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 OBJECTIVE = "objective"
 EPOCHS = "epochs"
+STOPPING_S = 10.0
+"""In which a process that is being stopped is gone."""
 LISTED = "listed"
 """Key of a trial whose values were listed before, as JSON."""
 RESOURCES: dict[str, float] = {"CPU": 0, "memory": 2**20}
@@ -163,6 +165,9 @@ def run_trial(drawn: Mapping[str, Any], settings: TrialSettings) -> None:
             )
         )
     except Exception as error:
+        if isinstance(error, WorkerCrashedError):
+            # Where Tune stops this trial, its task dies first and this process a moment later.
+            time.sleep(STOPPING_S)
         note = read_note(sweep, trial_id) or note  # with the epochs until then
         note.failures.append(_reason(error))
         note.seconds = before_s + time.time() - began_at
