@@ -1,4 +1,4 @@
-"""A sweep with a trial that fails and one that is stopped, whose driver is killed and started again; and refusals."""
+"""A sweep of trials that fail or are stopped, whose driver is killed and goes on; refusals."""
 
 import json
 import signal
