@@ -1,4 +1,4 @@
-"""A sweep of trials that fail or are stopped, whose driver is killed and goes on; refusals."""
+"""A sweep with a trial that fails, whose driver is killed and started again; and refusals."""
 
 import json
 import signal
@@ -20,10 +20,10 @@ from csn.errors import ConfigError, StorageError
 LIMIT_S = 240
 SPACE = """# Does a trial that fails spoil the others?
 metric = "val/pseudo_mix_id/mean"
-num_samples = 3
+num_samples = 2
 
 [space]
-"optimizer.learning_rate" = { choice = [2e-3, 1e30, 1e-9] }
+"optimizer.learning_rate" = { grid = [2e-3, 1e30] }
 """
 
 
@@ -74,7 +74,7 @@ def test_killed_sweep_goes_on_and_runs_no_finished_trial_again(
     process.send_signal(signal.SIGKILL)
     process.wait()
     end_orphans()
-    first, second = (note["trial_id"] for note in notes_of(sweep)[:2])
+    first, second = (note["trial_id"] for note in notes_of(sweep))
     trained = snapshot(str(root / "experiments" / f"tiny-rate-{first}"))
     assert not (sweep / "report.html").exists()
 
@@ -82,18 +82,16 @@ def test_killed_sweep_goes_on_and_runs_no_finished_trial_again(
     assert process.wait(LIMIT_S) == 0, log.read_text()
     told = log.read_text()
     # No trial is lost, none is new, and nothing of the finished one is written again.
-    assert [note["trial_id"] for note in notes_of(sweep)[:2]] == [first, second]
+    assert [note["trial_id"] for note in notes_of(sweep)] == [first, second]
     assert snapshot(str(root / "experiments" / f"tiny-rate-{first}")) == trained
     assert told.count(f"trial {first} (") == 1
     # The other was tried again, and is reported.
     failures = notes_of(sweep)[1]["failures"]
     assert len(failures) == 2
     assert all("the loss is not a number" in failure for failure in failures)
-    # The last fell behind; that its work was ended is no failure.
-    assert notes_of(sweep)[2]["failures"] == []
     rows = pq.read_table(sweep / "trials.parquet").to_pylist()
-    assert [row["status"] for row in rows] == ["finished", "failed", "stopped"]
-    assert [row["config/optimizer.learning_rate"] for row in rows] == [2e-3, 1e30, 1e-9]
+    assert [row["status"] for row in rows] == ["finished", "failed"]
+    assert [row["config/optimizer.learning_rate"] for row in rows] == [2e-3, 1e30]
     assert (
         "trial 2 failed 2 times: the loss is not a number" in (sweep / "report.html").read_text()
     )
@@ -113,7 +111,7 @@ def test_killed_sweep_goes_on_and_runs_no_finished_trial_again(
     again = cli.sweep([*words.split(), finished.corpus])
     assert tuning.tune_recipe(again) == str(sweep / "report.html")
     assert snapshot(str(root)) == whole
-    with pytest.raises(StorageError, match=r"is of another sweep .*num_samples was 3, now 1"):
+    with pytest.raises(StorageError, match=r"is of another sweep .*num_samples was 2, now 1"):
         tuning.tune_recipe(replace(again, num_samples=1))
 
 
