@@ -15,7 +15,14 @@ from typing import Any, get_args
 from csn import recipes, storage
 from csn.config import CatalogueConfig, ExperimentConfig, from_json
 from csn.config.options import Kind, read_options
-from csn.errors import CatalogueError, ClusterError, ConfigError, CsnError, TrainingError
+from csn.errors import (
+    CatalogueError,
+    ClusterError,
+    ConfigError,
+    CsnError,
+    TrainingError,
+    in_a_line,
+)
 from csn.evaluation.comparison import Comparison
 from csn.search_space import Scheduler, Search, Sweep, load_search_space
 
@@ -82,8 +89,7 @@ def main(
 
 
 def _fail(code: int, error: CsnError) -> None:
-    line = " ".join(str(error).split())
-    sys.stderr.write(f"error: {line}\n")
+    sys.stderr.write(f"error: {in_a_line(error)}\n")
     sys.exit(code)
 
 

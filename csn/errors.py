@@ -3,8 +3,14 @@
 Conventions
 -----------
 A message says what was found, where, what was expected and what to try, in one line. Jobs print
-that line alone and leave with status 2; any other exception is a failed run and leaves with 1.
+that line alone and leave with status 2, or with 1 where the run failed and its input is not to
+blame (`CatalogueError`, `ClusterError`, `TrainingError`); any other exception leaves with 1 too.
 """
+
+
+def in_a_line(error: BaseException) -> str:
+    """Message of an error, whoever raised it, in one line; its class where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 class CsnError(Exception):

@@ -22,7 +22,7 @@ from jaxtyping import Float
 
 from csn import shared_storage, storage
 from csn.audio.streaming import mono_stream, segments
-from csn.errors import CorpusError, CsnError, StorageError
+from csn.errors import CorpusError, CsnError, StorageError, in_a_line
 
 WHOLE_BYTES = 32 * 2**20
 """Files up to this size are fetched by one request; larger ones are read in ranges."""
@@ -230,5 +230,4 @@ class _TrackReader:
 def told(error: Exception) -> tuple[str, str]:
     """Class and one-line message of what is behind an error, as a reject tells it."""
     cause = error.__cause__ if isinstance(error, CsnError) and error.__cause__ else error
-    message = " ".join(str(error).split()) or type(error).__name__
-    return type(cause).__name__, message[:500]
+    return type(cause).__name__, in_a_line(error)[:500]

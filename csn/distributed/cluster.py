@@ -25,7 +25,7 @@ from ray.autoscaler.sdk import request_resources
 from ray.exceptions import GetTimeoutError, RayTaskError
 
 from csn.config import WorkerConfig
-from csn.errors import ClusterError, ConfigError, CsnError, TrainingError
+from csn.errors import ClusterError, ConfigError, CsnError, TrainingError, in_a_line
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def _start() -> None:
         else:
             ray.init(num_cpus=cpus, logging_level=logging.ERROR)
     except Exception as error:  # Ray raises plain ones here, and a RuntimeError or two
-        said = " ".join(str(error).split()) or type(error).__name__
+        said = in_a_line(error)
         if address:
             raise ClusterError(
                 f"no cluster can be joined at RAY_ADDRESS={address} ({said}); is it running, and "

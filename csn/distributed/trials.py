@@ -34,7 +34,7 @@ from csn.config.overrides import with_overrides
 from csn.distributed import cluster
 from csn.distributed.progress import Stages
 from csn.distributed.sharing import copy_plan
-from csn.errors import TrainingError
+from csn.errors import TrainingError, in_a_line
 from csn.paths import Paths
 from csn.search_space import Sweep
 
@@ -181,7 +181,7 @@ def run_trial(drawn: Mapping[str, Any], settings: TrialSettings) -> None:
 
 def _reason(error: Exception) -> str:
     own = cluster.own_error(error) or (error.cause if isinstance(error, RayTaskError) else error)
-    return " ".join(str(own).split()) or type(own).__name__
+    return in_a_line(own)
 
 
 def _environment() -> dict[str, Any]:

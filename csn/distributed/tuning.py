@@ -220,7 +220,7 @@ def _run_trials(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     results = tuner.fit()
     return {
-        PurePath(result.path).name: "" if result.error is None else in_a_line(result.error)
+        PurePath(result.path).name: "" if result.error is None else last_line(result.error)
         for result in results
     }
 
@@ -253,7 +253,7 @@ def _new_tuner(sweep: Sweep, trainable: Any, space: dict[str, Any], slots: int) 
     )
 
 
-def in_a_line(error: BaseException) -> str:
+def last_line(error: BaseException) -> str:
     """Say what a trial failed of, without Ray's account of where."""
     own = cluster.own_error(error)
     lines = str(own or error).strip().splitlines()
