@@ -76,7 +76,7 @@ def main(
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    for name in ("botocore", "aiobotocore"):  # they tell where they found a key
+    for name in ("botocore", "aiobotocore", "onnx_ir"):  # where a key was found, what was renamed
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         written = job((read or experiment)(sys.argv[1:], description))
