@@ -76,7 +76,8 @@ def main(
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    for name in ("botocore", "aiobotocore", "onnx_ir"):  # where a key was found, what was renamed
+    # They tell where a key was found, and what was renamed.
+    for name in ("botocore", "aiobotocore", "onnx_ir", "onnxscript"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
         written = job((read or experiment)(sys.argv[1:], description))
