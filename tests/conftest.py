@@ -63,6 +63,8 @@ def local_ray(object_store: store.ObjectStore) -> Iterator[None]:
     """Run a Ray of this machine's own, with two CPUs; its workers see the object store."""
     import ray
 
+    import csn.distributed  # sets what Ray reads  # noqa: F401
+
     # Unix sockets lie far below this folder, and their paths may have about 100 characters.
     base = tempfile.gettempdir()
     folder = Path(tempfile.mkdtemp(prefix="csn-", dir=base if len(base) <= 20 else "/tmp"))

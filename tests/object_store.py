@@ -39,11 +39,11 @@ class ObjectStore:
 
 
 def clean_environment() -> dict[str, str]:
-    """Environment of this process without anything of object storage or a cluster."""
+    """Environment of this process without anything of object storage, a cluster, or training."""
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("AWS_") and name != "RAY_ADDRESS"
+        if not name.startswith(("AWS_", "RAY_TRAIN_")) and name != "RAY_ADDRESS"
     }
 
 

@@ -23,3 +23,5 @@ if not os.environ.get("RAY_ADDRESS"):
     # Under `uv run`, Ray would copy the project folder, data and all, and build a second virtual
     # environment for its workers, which on this machine have the first. On a cluster they do not.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    # One process more for every training would look out for this machine to be taken away.
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")

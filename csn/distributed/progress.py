@@ -42,6 +42,11 @@ class Counter:
         self._terminal = sys.stderr.isatty()
         self._shown = self._started
 
+    @property
+    def is_seen(self) -> bool:
+        """Whether anybody sees how far it is."""
+        return self._terminal or log.isEnabledFor(logging.INFO)
+
     def advance(self, count: int = 1, note: str = "") -> None:
         """Add `count` to what is done; `note` is shown behind it."""
         self.update(self.done + count, note)

@@ -267,7 +267,7 @@ class Trainer:
         return {name: w.detach().cpu().clone(memory_format=plain) for name, w in state.items()}
 
     def _post(self, epoch: int, step: int, loss: float) -> None:
-        if self.rank != 0:
+        if self.rank != 0 or self.board is None:
             return
         note = f"epoch {epoch + 1}/{self.config.training.num_epochs}  loss {loss:.3f}"
         history = self.progress.history

@@ -241,7 +241,10 @@ def _num_ranks(workers: WorkerConfig) -> int | tuple[int, int]:
 
 @contextmanager
 def _followed(counter: Counter) -> Iterator[Any]:
-    """Show what rank 0 posts while the driver waits for the training to end."""
+    """Show what rank 0 posts while the driver waits for the training to end, if anybody looks."""
+    if not counter.is_seen:
+        yield None
+        return
     actor: Any = ray.remote(num_cpus=0)(Board)
     board = actor.remote()
     stop = threading.Event()
