@@ -149,9 +149,10 @@ def code(error: BaseException) -> str:
 
 def faults() -> tuple[type[Exception], ...]:
     """Return what the client raises; a ValueError is its answer to an endpoint that is no URL."""
+    from aiohttp import ClientError as TransferError  # of an answer that breaks off
     from botocore.exceptions import BotoCoreError, ClientError
 
-    return (OSError, BotoCoreError, ClientError, ValueError)
+    return (OSError, BotoCoreError, ClientError, TransferError, ValueError)
 
 
 def explanation(bucket: str, doing: str, error: Exception) -> str:

@@ -96,6 +96,7 @@ def snapshot_of(
         "model_digest": "model",
         "checkpoint_uri": "",
         "thresholds": {},
+        "metric": "euclidean",
     } | given
     dims = {condition: found.shape[1] for condition, found in vectors.items()}
     return Snapshot(dims=dims, files=tuple(files), **given)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from csn import shared_storage, storage
-from csn.catalogue.entries import ADD, DEAD, ENTRY_SCHEMA, Shard, ShardFile, State
+from csn.catalogue.entries import ADD, DEAD, ENTRY_SCHEMA, REJECT, Shard, ShardFile, State
 from csn.catalogue.rows import encoded
 
 NUM_JOINERS = 4
@@ -103,14 +103,19 @@ def _join(
 
 
 def moved(state: State, group: Sequence[Shard], shard: Shard) -> pa.Table:
-    """Make the entries that say of a group's living tracks that they are in `shard` now."""
-    live = state.of(ADD)
+    """Make the entries that say of a group's living tracks that they are in `shard` now.
+
+    What an open reject says of a track is said again behind it: the last word counts.
+    """
+    live, rejects = state.of(ADD), state.of(REJECT)
     ids = pa.array([one.shard_id for one in group])
     entries = live.filter(pc.is_in(live["shard"], ids)).select(ENTRY_SCHEMA.names)
     place = ENTRY_SCHEMA.get_field_index("shard")
-    return entries.set_column(
+    placed = entries.set_column(
         place, ENTRY_SCHEMA.field("shard"), pa.array([shard.shard_id] * len(entries))
     )
+    of_group = rejects.filter(pc.is_in(rejects["track_id"], entries["track_id"]))
+    return pa.concat_tables([placed, of_group.select(ENTRY_SCHEMA.names)])
 
 
 def orphans(output_uri: str, model_digest: str, state: State, before_s: float) -> Iterator[str]:

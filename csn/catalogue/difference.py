@@ -2,7 +2,8 @@
 
 Conventions
 -----------
-A track is done when rows of its file's digest, made with tonight's settings, are committed. It is
+A track is done when rows of its file, by address and digest, made with tonight's settings, are
+committed. It is
 `new` without any rows, `changed` with rows of another file or other settings, `retried` when it
 was rejected on fewer nights than allowed, and `given_up` from then on until its file changes.
 """
@@ -49,14 +50,10 @@ def difference(
 ) -> Difference:
     """Hold tonight's listing against what is committed."""
     tracks = _beside_state(listing.tracks, state)
-    same = (tracks["source_digest"] == tracks["a_source"]) & (
-        tracks["a_settings"] == settings_digest
-    )
+    same = _is_of(tracks, "a", settings_digest)
     has_rows = tracks["a_action"] == ADD
     done = (same & has_rows).to_numpy(bool)
-    failed_alike = (
-        (tracks["source_digest"] == tracks["r_source"]) & (tracks["r_settings"] == settings_digest)
-    ).to_numpy(bool)
+    failed_alike = _is_of(tracks, "r", settings_digest).to_numpy(bool)
     attempts = tracks["r_attempts"].fillna(0).to_numpy(np.int64) * failed_alike
     faulty = (tracks["fault"] != "").to_numpy(bool)
     told = failed_alike & (tracks["fault"] == tracks["r_message"]).to_numpy(bool)
@@ -90,18 +87,30 @@ def difference(
     )
 
 
+def _is_of(tracks: pd.DataFrame, word: str, settings_digest: str) -> pd.Series:
+    """Whether what was said of each track is of tonight's address, file and settings."""
+    return (
+        (tracks["uri"] == tracks[f"{word}_uri"])
+        & (tracks["source_digest"] == tracks[f"{word}_source"])
+        & (tracks[f"{word}_settings"] == settings_digest)
+    )
+
+
 def _beside_state(tracks: pa.Table, state: State) -> pd.DataFrame:
     """Join the last add or delete (``a_``) and the open reject (``r_``) to each listed track."""
-    listed = tracks.select(["track_id", "source_digest", "fault"]).to_pandas()
+    listed = tracks.select(["track_id", "uri", "source_digest", "fault"]).to_pandas()
     placed = state.of(ADD, DELETE).select(
-        ["track_id", "action", "source_digest", "settings_digest", "version"]
+        ["track_id", "action", "uri", "source_digest", "settings_digest", "version"]
     )
     rejected = state.of(REJECT).select(
-        ["track_id", "source_digest", "settings_digest", "attempts", "message", "version"]
+        ["track_id", "uri", "source_digest", "settings_digest", "attempts", "message", "version"]
     )
-    names = ["track_id", "a_action", "a_source", "a_settings", "a_version"]
+    names = ["track_id", "a_action", "a_uri", "a_source", "a_settings", "a_version"]
     listed = listed.merge(placed.rename_columns(names).to_pandas(), on="track_id", how="left")
-    names = ["track_id", "r_source", "r_settings", "r_attempts", "r_message", "r_version"]
+    names = [
+        *("track_id", "r_uri", "r_source", "r_settings"),
+        *("r_attempts", "r_message", "r_version"),
+    ]
     return listed.merge(rejected.rename_columns(names).to_pandas(), on="track_id", how="left")
 
 

@@ -44,7 +44,10 @@ def row_schema(dim: int, vector: str, carried: Sequence[pa.Field] = ()) -> pa.Sc
     )
 
 
-OWN_COLUMNS = frozenset(row_schema(1, "float32").names) | {"size", "fault", "level", "condition"}
+OWN_COLUMNS = frozenset(row_schema(1, "float32").names) | {
+    *("size", "fault", "attempts", "base_version"),  # a night's own
+    *("model", "level", "condition", "date", "shard"),  # readers' and folders'
+}
 """Names that a manifest's other columns cannot have."""
 
 

@@ -9,7 +9,7 @@ catalogue keeps replaced files (`CatalogueConfig.keep_hours`).
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,6 +44,8 @@ class Snapshot:
     """Condition to dimensions of its vectors."""
     thresholds: Mapping[str, float]
     """Condition to the norm from which on it sounds; empty where the network has no presence."""
+    metric: Literal["cosine", "euclidean"]
+    """How its network learnt to compare vectors."""
     files: tuple[DataFile, ...]
 
 
@@ -57,6 +59,8 @@ class ModelNote:
     thresholds: Mapping[str, float]
     vector: str
     """``float32`` or ``float16``."""
+    metric: Literal["cosine", "euclidean"]
+    """How its network learnt to compare vectors."""
     segments: Mapping[str, float] = field(default_factory=dict)
     """Duration, hop and least tail of its segments, in seconds."""
 
@@ -138,6 +142,7 @@ def read_snapshot(catalogue_uri_of_output: str, model_digest: str | None = None)
         checkpoint_uri=note.checkpoint_uri,
         dims=note.dims,
         thresholds=note.thresholds,
+        metric=note.metric,
         files=tuple(sorted(files, key=lambda file: file.uri)),
     )
 

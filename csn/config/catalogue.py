@@ -39,7 +39,10 @@ class EmbedderConfig(Strict):
     use_gpu: bool = False
     """Give each worker a GPU."""
     cpus_per_worker: float | None = None
-    """CPUs that a worker reserves; none: an equal share of the cluster's."""
+    """CPUs that a worker reserves; none: one, and with use_gpu what its node has for each GPU."""
+    wait_for_nodes_s: float = 0.0
+    """How long to wait for the first node, on a cluster that starts nodes when they are asked for;
+    there `num_workers` says how many workers to ask for."""
     readers: int | None = None
     """Threads of a worker that read and decode; none: one a CPU that it reserves."""
     bf16: bool = True
@@ -66,6 +69,7 @@ class EmbedderConfig(Strict):
             check_range(f"workers.{name}", getattr(self, name), 1)
         check_range("workers.shard_mb", self.shard_mb, 0.001)
         check_range("workers.patience_s", self.patience_s, 0)
+        check_range("workers.wait_for_nodes_s", self.wait_for_nodes_s, 0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -24,14 +24,12 @@ from csn.catalogue.snapshot import Snapshot, output_uri, read_snapshot
 from csn.config import CatalogueScoreConfig, EvaluationConfig
 from csn.distributed import cluster
 from csn.distributed.shard_tasks import in_tasks
-from csn.distributed.systems import metric_of
 from csn.errors import ConfigError, ProtocolError
 from csn.evaluation.neighbours import Metric
 from csn.evaluation.questions import Question
 from csn.evaluation.scores import score_table
 from csn.evaluation.sharded_neighbours import Neighbours, in_shard, nearer, recovered_by
 from csn.evaluation.top_k import NOBODY
-from csn.model import checkpoint
 from csn.records import OURS
 from csn.reports.tables import score_text
 from csn.search.shards import Shard, ShardRows, read_shard, shards_of
@@ -99,7 +97,7 @@ def scores_of(snapshot: Snapshot, config: CatalogueScoreConfig) -> pa.Table:
     shards = shards_of(snapshot, "segment")
     if not shards:
         raise ProtocolError(f"{snapshot.catalogue} has no segments; embed it first")
-    metric = metric_of(checkpoint.read_config(snapshot.checkpoint_uri))
+    metric = snapshot.metric
     # Most segments are of the usual length; a track that is shorter has one of its own.
     first = read_shard(shards[0].of(conditions[:1])).facts["duration_s"].to_numpy()
     lengths, counts = np.unique(first, return_counts=True)

@@ -26,10 +26,8 @@ from csn.config import SearchConfig, parsed_weights
 from csn.distributed import cluster
 from csn.distributed.ranking import rank, rank_by_index
 from csn.distributed.shard_tasks import PLACE
-from csn.distributed.systems import metric_of
 from csn.errors import ConfigError, StorageError
 from csn.evaluation.neighbours import Metric, compared
-from csn.model import checkpoint
 from csn.reports.search import render_search, search_json, search_text
 from csn.search.filters import check_filter
 from csn.search.ranking import Query, SearchResult, best, recall_of, with_condition
@@ -90,7 +88,7 @@ def search_in(
     if not shards:
         raise StorageError(f"{snapshot.catalogue}: no track is committed yet; embed it first")
     weights = _weights(snapshot, config)
-    metric = metric_of(checkpoint.read_config(snapshot.checkpoint_uri))
+    metric = snapshot.metric
     query, presence = _query(snapshot, shards, config, metric, segments)
     query = replace(query, weights=weights)
     if pointless := [n for n in weights if metric == "cosine" and not query.vectors[n].any()]:

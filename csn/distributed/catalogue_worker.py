@@ -100,9 +100,11 @@ class CatalogueWorker:
             partial(checkpoint.load, task.checkpoint_uri), task.patience_s
         )
         self._network = loaded.network.to(self._device)
+        self._digest = loaded.digest
 
-    def ready(self) -> None:
-        """Answer when the network is loaded."""
+    def ready(self) -> str:
+        """Give the network's digest, when it is loaded."""
+        return self._digest
 
     def embed(self, tracks: pa.Table) -> ShardResult:
         """Embed `tracks`, rows of a difference's `todo`, and write their files.

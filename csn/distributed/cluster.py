@@ -160,8 +160,13 @@ def check_fits(workers: WorkerConfig, at_once: int = 1) -> None:
     _await_nodes(lambda: shortage(workers, _nodes(), at_once), bundles, workers.wait_for_nodes_s)
 
 
-def check_has(workers: WorkerConfig, needed: Mapping[str, float], why: str) -> None:
+def check_has(limit_s: float, needed: Mapping[str, float], why: str) -> None:
     """Refuse work of which the cluster could never start a task, that takes `needed`.
+
+    Parameters
+    ----------
+    limit_s : float
+        How long to wait for nodes that come when asked (``workers.wait_for_nodes_s``).
 
     Raises
     ------
@@ -175,7 +180,18 @@ def check_has(workers: WorkerConfig, needed: Mapping[str, float], why: str) -> N
             return ""
         return f"{asked} needed {why}, the cluster has {described(ray.cluster_resources())}"
 
-    _await_nodes(lacking, [needed], workers.wait_for_nodes_s)
+    _await_nodes(lacking, [needed], limit_s)
+
+
+def room_for(needed: Mapping[str, float]) -> int:
+    """How many times the nodes that are there have what is `needed`."""
+    return sum(_places(node, needed) for node in _nodes())
+
+
+def cpus_per_gpu() -> float:
+    """CPUs beside each GPU, of the node that has the fewest; 1 at least."""
+    shares = [node.get("CPU", 0) // node["GPU"] for node in _nodes() if node.get("GPU")]
+    return max(1.0, min(shares, default=1.0))
 
 
 def _await_nodes(

@@ -190,7 +190,7 @@ def actor_pool(config: ExperimentConfig, num_blocks: int) -> dict[str, Any]:
     workers = config.workers
     with_gpu = {"CPU": 1.0, "GPU": workers.gpus_per_worker}
     needed = with_gpu if workers.use_gpu else {"CPU": EMBED_CPUS}
-    cluster.check_has(workers, needed, "by an actor that embeds")
+    cluster.check_has(workers.wait_for_nodes_s, needed, "by an actor that embeds")
     have: Mapping[str, float] = ray.cluster_resources()
     cpus, gpus = have.get("CPU", 1), have.get("GPU", 0)
     if workers.use_gpu:

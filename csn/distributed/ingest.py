@@ -51,7 +51,7 @@ def compose(config: ExperimentConfig, stages: Stages) -> None:
     if not missing and composing.is_annotated(corpus, corpus_uri):
         log.info("compose: all %s tracks are in %s", len(specs), corpus_uri)
         return
-    cluster.check_has(config.workers, READING, "to compose tracks")
+    cluster.check_has(config.workers.wait_for_nodes_s, READING, "to compose tracks")
     rows = [asdict(spec) for spec in missing]
     with stages.stage("compose", len(missing), "tracks") as counter:
         made = _in_tasks(rows, composing.write_tracks, corpus=corpus, corpus_uri=corpus_uri)
@@ -143,7 +143,7 @@ def _prepare_missing(
     if config.corpus.layout == "msd":
         rows = clips.clip_rows(missing, config, is_first=len(missing) == len(locations))
         schema, per_task = clips.CLIP_SCHEMA, clips.CLIPS_PER_TASK
-    cluster.check_has(config.workers, READING, "to prepare tracks")
+    cluster.check_has(config.workers.wait_for_nodes_s, READING, "to prepare tracks")
     outcomes: list[dict[str, Any]] = []
     refused = 0
     with stages.stage("prepare", len(missing), "tracks") as counter:

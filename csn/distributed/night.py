@@ -21,6 +21,7 @@ from csn.catalogue.reading import Cutting
 from csn.catalogue.snapshot import ModelNote, log_uri, output_uri, read_note, write_note
 from csn.config import CatalogueConfig, ExperimentConfig
 from csn.distributed.catalogue_worker import Task
+from csn.distributed.systems import metric_of
 from csn.errors import ConfigError
 from csn.manifests import code_version
 from csn.model import checkpoint
@@ -109,7 +110,7 @@ def planned(config: CatalogueConfig) -> Night:
     patience_s = config.workers.patience_s
     shared_storage.patiently(partial(shared_storage.check_creates, output), patience_s)
     _claim(config, output)
-    _check_note(config, output, model)
+    before = _known_note(config, output, model)
     commits = CommitLog(log_uri(output, model.digest), patience_s)
     state = commits.read()
     if config.on_existing == "error" and len(state.of(ADD)):
@@ -127,6 +128,9 @@ def planned(config: CatalogueConfig) -> Night:
         only=config.only,
     )
     _check_deleted(config, state, found)
+    _check_faulty(config, listing, found)
+    if before != model.note:
+        write_note(output, model.note)
     told = ", ".join(f"{count} {kind}" for kind, count in found.counts.items() if count)
     log.info("catalogue %s, model %s: %s", config.label, model.digest, told)
     run_id = uuid.uuid4().hex
@@ -159,6 +163,7 @@ def _model(config: CatalogueConfig) -> Model:
         dict.fromkeys(network.conditions, network.subspace_dim),
         checkpoint.read_presence(uri, network.conditions),
         config.vector,
+        metric_of(loaded.config),
         dict(zip(("duration_s", "hop_s", "min_tail_s"), lengths, strict=True)),
     )
     return Model(loaded.config, loaded.digest, note, cutting)
@@ -177,16 +182,15 @@ def _claim(config: CatalogueConfig, output: str) -> None:
         )
 
 
-def _check_note(config: CatalogueConfig, output: str, model: Model) -> None:
-    """Write what readers must know of the model, unless it stands there."""
+def _known_note(config: CatalogueConfig, output: str, model: Model) -> ModelNote | None:
+    """Read what readers know of the model, with which tonight's rows must agree."""
     before = read_note(output, model.digest)
     if before and before.vector != config.vector:
         raise ConfigError(
             f"{output} holds {before.vector} of model {model.digest}, vector={config.vector} is "
             "asked for; keep to one kind, or give another --name"
         )
-    if before != model.note:
-        write_note(output, model.note)
+    return before
 
 
 def _check_deleted(config: CatalogueConfig, state: State, found: Difference) -> None:
@@ -197,6 +201,18 @@ def _check_deleted(config: CatalogueConfig, state: State, found: Difference) -> 
             f"{config.catalogue_uri}: {gone} of {known} embedded tracks are gone, at most "
             f"{config.max_deleted_share:.0%} expected; is it the right folder, and whole? If they "
             "are meant to be gone, set --max_deleted_share 1"
+        )
+
+
+def _check_faulty(config: CatalogueConfig, listing: Listing, found: Difference) -> None:
+    """Refuse a catalogue of which too much cannot even be tried, and that is not yet told of."""
+    num, listed_ = len(found.faulty), len(listing.tracks)
+    if num > max(config.min_failed, config.max_failed_share * listed_):
+        example = found.faulty["fault"][0].as_py()
+        raise ConfigError(
+            f"{config.catalogue_uri}: {num} of {listed_} tracks cannot be tried, at most "
+            f"{config.max_failed_share:.0%} expected; the first: {example}. Is it the right "
+            "catalogue? If so, raise --max_failed_share"
         )
 
 

@@ -17,12 +17,12 @@ from typing import Any
 
 import pyarrow as pa
 import ray
-from ray.exceptions import RayTaskError
+from ray.exceptions import RayError
 
 from csn import shared_storage, storage
 from csn.catalogue import compaction
 from csn.catalogue.committing import Committer
-from csn.catalogue.entries import ENTRY_SCHEMA, REJECT, State
+from csn.catalogue.entries import ADD, ENTRY_SCHEMA, REJECT, State
 from csn.catalogue.snapshot import current_model, make_current
 from csn.config import CatalogueConfig, ExperimentConfig
 from csn.distributed import cluster, experiment
@@ -31,7 +31,8 @@ from csn.distributed.night import Night, deletions, planned
 from csn.distributed.night_report import Spent, write_report
 from csn.distributed.progress import Counter
 from csn.distributed.shards import Done, Shards
-from csn.errors import CatalogueError, CorpusError, StorageError
+from csn.distributed.shared_root import check_shared
+from csn.errors import CatalogueError, CorpusError, StorageError, in_a_line
 
 log = logging.getLogger(__name__)
 
@@ -99,13 +100,15 @@ def _tell(run: _Run) -> None:
         table = pa.Table.from_pylist(entries, schema=ENTRY_SCHEMA)
         run.committer.commit(table)
         run.done.add_rejects(table)
-        run.done.newly_failed = 0  # they were not tried: the ceiling is for those that were
+        # They were not tried: the ceiling is for those that are.
+        run.done.newly_failed, run.done.untried = 0, len(faulty)
 
 
 def _embed_todo(run: _Run) -> None:
     todo = run.night.difference.todo
     started = time.monotonic()
     with cluster.joined():
+        check_shared(run.night.config.root)
         run.spent.ray_s = time.monotonic() - started
         shards = Shards(run.night, run.committer, run.done)
         counter = Counter("catalogue", len(todo), "tracks")
@@ -137,9 +140,9 @@ def _compact(run: _Run) -> None:
     for group, task in zip(groups, tasks, strict=True):
         try:
             shard: Any = ray.get(task)
-        except RayTaskError as error:
-            own = cluster.own_error(error) or error
-            log.warning("compaction: %s files are left as they are (%s)", len(group), own)
+        except RayError as error:
+            said = in_a_line(cluster.own_error(error) or error)
+            log.warning("compaction: %s files are left as they are (%s)", len(group), said)
             continue
         entries = compaction.moved(state, group, shard)
         ids = [one.shard_id for one in group]
@@ -162,8 +165,10 @@ def _finish(run: _Run) -> State:
         before_s = compaction.store_time_s(uri) - 3600 * config.keep_hours
         old = compaction.orphans(night.output_uri, night.model.digest, state, before_s)
         run.spent.removed = compaction.remove_all(old, config.workers.patience_s)
-    is_whole = config.only == "all" and config.make_current
-    if is_whole and current_model(night.output_uri) != night.model.digest:
+    current = current_model(night.output_uri)
+    # A model without any rows takes no readers away from one that has some.
+    is_whole = config.only == "all" and (current is None or len(state.of(ADD)) > 0)
+    if config.make_current and is_whole and current != night.model.digest:
         make_current(night.output_uri, night.model.digest)
         log.info("readers are pointed to model %s", night.model.digest)
     return state

@@ -93,13 +93,20 @@ def rank_by_index(
     for table, number in in_tasks(shards, look):
         found.append(table)
         num_searched += number
-    candidates = pa.concat_tables(found).sort_by([(ALIKE, "descending")]).slice(0, num)
+    candidates = _first(pa.concat_tables(found), num)
     of_place = candidates.group_by(PLACE).aggregate([("track_id", "list")]).sort_by(PLACE)
     places = of_place[PLACE].to_pylist() or [0]
     names = of_place["track_id_list"].to_pylist() or [[]]
     rank_some = partial(_ranked_among, query=query, top_k=top_k, names=names, places=places)
     some = [shards[place].of(query.counted) for place in places]
     return best([table for table, _ in in_tasks(some, rank_some)], top_k), num_searched
+
+
+def _first(candidates: pa.Table, num: int) -> pa.Table:
+    """Give the first `num` of those that were compared, and all of shards that were not coded."""
+    is_coded = pc.is_finite(candidates[ALIKE])
+    coded = candidates.filter(is_coded).sort_by([(ALIKE, "descending")]).slice(0, num)
+    return pa.concat_tables([candidates.filter(pc.invert(is_coded)), coded])
 
 
 def _candidates(

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from csn.catalogue.committing import Committer
 from csn.catalogue.difference import shard_places
@@ -31,7 +31,7 @@ from csn.distributed import cluster
 from csn.distributed.catalogue_worker import CatalogueWorker, ShardResult, reject
 from csn.distributed.night import Night
 from csn.distributed.progress import Counter
-from csn.errors import CatalogueError, ConfigError
+from csn.errors import CatalogueError
 
 log = logging.getLogger(__name__)
 
@@ -66,21 +66,16 @@ class Fleet:
         ConfigError
             Not one of them fits.
         """
-        have = ray.cluster_resources()
-        asked, cpus, gpus = config.workers, have.get("CPU", 1), have.get("GPU", 0)
-        if asked.use_gpu and gpus < 1:
-            raise ConfigError(
-                f"workers.use_gpu: the cluster has {cluster.described(have)}; set it to False"
-            )
-        fitting = int(gpus) if asked.use_gpu else int(cpus // (asked.cpus_per_worker or 1))
-        if fitting < 1:
-            raise ConfigError(
-                f"workers.cpus_per_worker={asked.cpus_per_worker:g}: the cluster has "
-                f"{cluster.described(have)}; lower it"
-            )
-        size = max(1, min(asked.num_workers or fitting, -(-num_tracks // SCOUTS)))
-        share = max(1, int(cpus // size)) if asked.use_gpu else 1
-        return cls(size, asked.cpus_per_worker or share, float(asked.use_gpu))
+        asked, gpus = config.workers, float(config.workers.use_gpu)
+        gpu = {"GPU": gpus} if gpus else {}
+        least = {"CPU": asked.cpus_per_worker or 1.0} | gpu
+        cluster.check_has(asked.wait_for_nodes_s, least, "by a worker that embeds")
+        cpus = asked.cpus_per_worker or (cluster.cpus_per_gpu() if gpus else 1.0)
+        size = fitting = cluster.room_for({"CPU": cpus} | gpu)
+        if asked.num_workers:
+            # Where nodes come when asked, workers wait for theirs while others work.
+            size = asked.num_workers if asked.wait_for_nodes_s else min(asked.num_workers, fitting)
+        return cls(max(1, min(size, -(-num_tracks // SCOUTS))), cpus, gpus)
 
 
 @dataclass(slots=True)
@@ -92,6 +87,8 @@ class Done:
     audio_s: float = 0.0
     rejects: Tally[tuple[str, str]] = field(default_factory=Tally)
     """By stage and class of the error."""
+    untried: int = 0
+    """Of the rejects those that were listed as such."""
     newly_failed: int = 0
     left_to_others: int = 0
     deaths: int = 0
@@ -222,12 +219,6 @@ class Shards:
         """Give what came of a shard, nothing for a worker that is ready; none if it died."""
         try:
             result: Any = ray.get(reference)
-        except RayActorError as error:
-            self._failed_starts += work is None
-            if self._failed_starts > MAX_FAILED_STARTS * self.fleet.num_workers:
-                last = str(error).strip().splitlines()[-1]
-                raise CatalogueError(f"workers do not start: {last}") from error
-            return None
         except RayTaskError as error:
             own = cluster.own_error(error)
             if own is None:
@@ -236,7 +227,21 @@ class Shards:
                 f"{own}; {self.done.tracks} tracks are committed, the same command goes on from "
                 "there"
             ) from own
-        return [result] if work else []
+        except RayError as error:  # the worker, its node or its memory is gone
+            self._failed_starts += work is None
+            if self._failed_starts > MAX_FAILED_STARTS * self.fleet.num_workers:
+                last = str(error).strip().splitlines()[-1]
+                raise CatalogueError(f"workers do not start: {last}") from error
+            return None
+        if work:
+            return [result]
+        if result != self._task.model_digest:
+            raise CatalogueError(
+                f"{self._task.checkpoint_uri} was overwritten while the night ran: it was "
+                f"{self._task.model_digest} and is {result}; {self.done.tracks} tracks are "
+                "committed, the same command begins anew with the network that is there now"
+            )
+        return []
 
     def _again(self, work: _Work) -> list[ShardResult]:
         """Put a dead worker's shard back; gives what is to be told of a track that kills them."""
@@ -273,9 +278,10 @@ class Shards:
     def _check_failures(self) -> None:
         """Stop a run that goes wrong as a whole, before its failures are committed."""
         config, failed = self._night.config, self.done.newly_failed
-        tried = self.done.tracks + self.done.rejects.total()
+        tried = self.done.tracks + self.done.rejects.total() - self.done.untried
         if failed > max(config.min_failed, config.max_failed_share * tried):
-            (stage, error), count = self.done.rejects.most_common(1)[0]
+            common = self.done.rejects.most_common()
+            (stage, error), count = next(one for one in common if one[0][0] != "list")
             raise CatalogueError(
                 f"{failed} of the first {tried} tracks failed that had not failed before, at most "
                 f"{config.max_failed_share:.0%} expected; {count} at {stage} with {error}. "

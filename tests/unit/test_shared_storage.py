@@ -1,8 +1,10 @@
 """What several writers of one folder need."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from aiohttp import ClientPayloadError
 
 from csn import shared_storage, storage
 from csn.errors import StorageError
@@ -20,6 +22,43 @@ def test_of_all_that_create_a_file_one_does(tmp_path):
 def test_creating_is_checked(tmp_path):
     shared_storage.check_creates(str(tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_store_whose_first_answer_is_lost_is_no_bad_one(tmp_path, monkeypatch):
+    create = shared_storage.create
+
+    def unanswered(uri, data):
+        create(uri, data)
+        return create(uri, data)  # the client asks again, and finds its own
+
+    monkeypatch.setattr(shared_storage, "create", unanswered)
+    shared_storage.check_creates(str(tmp_path))
+    monkeypatch.setattr(shared_storage, "create", lambda *_: True)
+    storage.write_bytes(str(tmp_path / "kept"), b"")
+    with pytest.raises(StorageError, match="writes over a file although"):
+        shared_storage.check_creates(str(tmp_path))
+
+
+def test_answer_that_breaks_off_is_the_store_s_fault_and_passes():
+    with (
+        pytest.raises(StorageError) as caught,
+        storage.explained("s3://bucket/key", "reading"),
+    ):
+        raise ClientPayloadError("Response payload is not completed")
+    assert shared_storage.is_passing(caught.value)
+
+
+def test_patience_begins_with_the_first_failure():
+    calls = []
+
+    def late():
+        calls.append(1)
+        if len(calls) == 1:
+            time.sleep(0.6)  # longer than patience: it went well until it failed
+            raise StorageError("busy") from ConnectionResetError("cut")
+        return "done"
+
+    assert shared_storage.patiently(late, 0.55) == "done"
 
 
 def test_files_behind_a_name_are_listed(tmp_path):

@@ -151,7 +151,9 @@ def test_snapshot_lists_committed_files_and_their_dead_rows(tmp_path):
     output = str(tmp_path / "catalogues" / "music")
     with pytest.raises(StorageError, match="no embeddings of a current model"):
         read_snapshot(output)
-    write_note(output, ModelNote("abc", "s3://m", {"drums": 4}, {"drums": 0.2}, "float32"))
+    write_note(
+        output, ModelNote("abc", "s3://m", {"drums": 4}, {"drums": 0.2}, "float32", "cosine")
+    )
     log = CommitLog(log_uri(output, "abc"))
     log.append(1, commit(entry("a"), entry("b"), shards=["s1"]))
     log.append(2, commit(entry("a", shard="s2"), shards=["s2"]))

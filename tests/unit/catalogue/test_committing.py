@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from csn.catalogue import compaction
 from csn.catalogue.commit_log import CommitLog
 from csn.catalogue.committing import Committer
-from csn.catalogue.entries import ADD, ENTRY_SCHEMA, Shard, ShardFile
+from csn.catalogue.entries import ADD, ENTRY_SCHEMA, REJECT, Shard, ShardFile
 
 
 def shard(name, num_bytes=10):
@@ -89,6 +89,21 @@ def test_many_runs_in_any_order_leave_each_track_once(tmp_path_factory, seed):
         if track not in dead.get(name, ())
     ]
     assert sorted(rows) == sorted("abcde")
+
+
+def test_what_failed_last_is_still_open_when_its_older_rows_are_moved(tmp_path):
+    log = CommitLog(str(tmp_path))
+    run = Committer(log, 0, "run")
+    for name in ("s1", "s2"):
+        run.commit(entries(f"{name}a", f"{name}b", shard_id=name), [shard(name)])
+    run.commit(entries("s1a", action=REJECT))
+    run.commit(entries("s2a", action=REJECT))
+    run.commit(entries("s2a", shard_id="s3"), [shard("s3", 90)])  # it went well after all
+    (group,) = compaction.groups(log.read(), 100)
+    joined = shard("s4")
+    assert run.join(compaction.moved(log.read(), group, joined), joined, ["s1", "s2"])
+    assert log.read().of(REJECT)["track_id"].to_pylist() == ["s1a"]
+    assert living(log) == {"s1a": "s4", "s1b": "s4", "s2b": "s4", "s2a": "s3"}
 
 
 def test_only_small_shards_and_mostly_dead_ones_are_joined(tmp_path):

@@ -26,9 +26,10 @@ def state(*commits):
     return resolved(len(tables), pa.concat_tables(tables), shards, frozenset())
 
 
-def row(track, action="add", digest="1", settings="S", attempts=None, message=None):
+def row(track, action="add", digest="1", settings="S", attempts=None, message=None, uri=None):
     return {
         "track_id": track,
+        "uri": uri or track,
         "action": action,
         "shard": "s" if action == "add" else None,
         "source_digest": digest,
@@ -60,6 +61,14 @@ def test_new_changed_deleted_and_unchanged_are_told_apart():
     ]
     assert found.deleted.to_pylist() == [{"track_id": "gone", "base_version": 1}]
     assert nonzero(found.counts) == {"unchanged": 1, "changed": 2, "new": 1, "deleted": 1}
+
+
+@pytest.mark.parametrize("action", ["add", "reject"])
+def test_track_at_another_address_is_another_file_even_if_it_looks_the_same(action):
+    before = state([row("a", action, attempts=3, uri="old/a")])
+    found = difference(listing(a="1"), before, "S", max_attempts=3)
+    assert nonzero(found.counts) == {"changed" if action == "add" else "new": 1}
+    assert found.todo["attempts"].to_pylist() == [0]
 
 
 def test_deleted_track_that_comes_back_is_new():
