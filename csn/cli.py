@@ -48,7 +48,7 @@ SWEEP_HELP = f"""
 Usage: [RECIPE] [options of the sweep] [any option below, for all trials]
   --space FILE: what is varied (default: {DEFAULT_SPACE})
   --num_samples N: trials (default: the space's; of a grid all of it)
-  --search optuna|random|grid (default: optuna)
+  --search optuna|random|grid (default: the space's)
   --scheduler asha|none: whether to stop trials that fall behind (default: asha)
   --max_concurrent N: trials at a time (default: as many as the cluster holds)
   --final_seeds [SEED ...]: train the best and the recipe from these, or not (default: 0 1 2)
@@ -166,7 +166,7 @@ def sweep(arguments: Sequence[str], description: str = "") -> Sweep:
         {
             "--space": {"default": DEFAULT_SPACE},
             "--num_samples": {"type": int},
-            "--search": {"default": "optuna", "choices": get_args(Search)},
+            "--search": {"choices": get_args(Search)},
             "--scheduler": {"default": "asha", "choices": get_args(Scheduler)},
             "--max_concurrent": {"type": int},
             "--final_seeds": {"type": int, "nargs": "*", "default": [0, 1, 2]},
@@ -177,7 +177,8 @@ def sweep(arguments: Sequence[str], description: str = "") -> Sweep:
         config = _configured(base, options, f"{description}\n{SWEEP_HELP}")
         space = load_search_space(own.space).of(config)
         num_samples = space.num_samples if own.num_samples is None else own.num_samples
-        if own.search == "grid":
+        search: Search = own.search or space.search
+        if search == "grid":
             whole = len(space.grid(config))
             num_samples = whole if own.num_samples is None else min(own.num_samples, whole)
         return Sweep(
@@ -186,7 +187,7 @@ def sweep(arguments: Sequence[str], description: str = "") -> Sweep:
             config=config,
             space=space,
             num_samples=num_samples,
-            search=own.search,
+            search=search,
             scheduler=own.scheduler,
             max_concurrent=own.max_concurrent,
             final_seeds=tuple(own.final_seeds),

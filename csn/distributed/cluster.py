@@ -157,7 +157,7 @@ def check_fits(workers: WorkerConfig, at_once: int = 1) -> None:
     """
     ranks = workers.num_train_workers * at_once
     bundles = [reserved(workers)] * ranks + [{"CPU": RENDER_CPUS}]
-    _await_nodes(lambda: shortage(workers, _nodes(), at_once), bundles, workers.wait_for_nodes_s)
+    _await_nodes(lambda: shortage(workers, nodes(), at_once), bundles, workers.wait_for_nodes_s)
 
 
 def check_has(limit_s: float, needed: Mapping[str, float], why: str) -> None:
@@ -176,7 +176,7 @@ def check_has(limit_s: float, needed: Mapping[str, float], why: str) -> None:
     asked = " and ".join(f"{amount:g} {name}" for name, amount in needed.items())
 
     def lacking() -> str:
-        if any(_places(node, needed) for node in _nodes()):
+        if any(_places(node, needed) for node in nodes()):
             return ""
         return f"{asked} needed {why}, the cluster has {described(ray.cluster_resources())}"
 
@@ -185,12 +185,12 @@ def check_has(limit_s: float, needed: Mapping[str, float], why: str) -> None:
 
 def room_for(needed: Mapping[str, float]) -> int:
     """How many times the nodes that are there have what is `needed`."""
-    return sum(_places(node, needed) for node in _nodes())
+    return sum(_places(node, needed) for node in nodes())
 
 
 def cpus_per_gpu() -> float:
     """CPUs beside each GPU, of the node that has the fewest; 1 at least."""
-    shares = [node.get("CPU", 0) // node["GPU"] for node in _nodes() if node.get("GPU")]
+    shares = [node.get("CPU", 0) // node["GPU"] for node in nodes() if node.get("GPU")]
     return max(1.0, min(shares, default=1.0))
 
 
@@ -238,14 +238,35 @@ def shortage(workers: WorkerConfig, nodes: Sequence[Mapping[str, float]], at_onc
             f"{described(have)}; lower --workers.cpus_per_train_worker or --workers.{field}"
         )
     each = reserved(workers)
+    asked = " and ".join(f"{amount:g} {name}" for name, amount in each.items())
+    found = ", ".join(f"{n.get('CPU', 0):g} CPU and {n.get('GPU', 0):g} GPU" for n in nodes)
     if (fitting := sum(_places(node, each) for node in nodes)) < ranks:
-        asked = " and ".join(f"{amount:g} {name}" for name, amount in each.items())
-        found = ", ".join(f"{n.get('CPU', 0):g} CPU and {n.get('GPU', 0):g} GPU" for n in nodes)
         return (
             f"{ranks} train workers, each of {asked} of one node, the nodes have {found}: room "
             f"for {fitting}; lower --workers.cpus_per_train_worker or --workers.{field}"
         )
+    # Ray starts as many as fit of those that may be, whatever the least is.
+    started = min(workers.num_train_workers * at_once, fitting)
+    if room_beside_rendering(nodes, each) < started:
+        return (
+            f"{started} train workers, each of {asked}, leave no node {RENDER_CPUS:g} CPU to "
+            f"render: the nodes have {found}; lower --workers.cpus_per_train_worker or "
+            "--workers.num_train_workers"
+        )
     return ""
+
+
+def room_beside_rendering(
+    nodes: Sequence[Mapping[str, float]], needed: Mapping[str, float]
+) -> int:
+    """How many times `nodes` have what is `needed`, while one of them has room to render."""
+    fitting = [_places(node, needed) for node in nodes]
+    rooms = [0]
+    for node, fits in zip(nodes, fitting, strict=True):
+        left = node.get("CPU", 0) - RENDER_CPUS
+        if left >= 0:
+            rooms.append(sum(fitting) - fits + _places({**node, "CPU": left}, needed))
+    return max(rooms)
 
 
 def reserved(workers: WorkerConfig) -> dict[str, float]:
@@ -254,7 +275,7 @@ def reserved(workers: WorkerConfig) -> dict[str, float]:
     return {"CPU": workers.cpus_per_train_worker} | gpus
 
 
-def _nodes() -> list[Mapping[str, float]]:
+def nodes() -> list[Mapping[str, float]]:
     """Give what each node has, of those that are there."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 

@@ -61,7 +61,7 @@ def compare(comparison: Comparison) -> str:
     entries = comparison.entries()
     storage.check_writable(comparison.root)
     missing = [entry for entry in entries if not _is_finished(entry.config)]
-    for check in (check_kept, check_separator, check_start):
+    for check in (check_kept, check_separator, check_start, experiment.refuse_other):
         _refuse(missing, check)
     failures: dict[str, str] = {}
     if missing:
@@ -142,14 +142,14 @@ def _corpus_fault(config: ExperimentConfig) -> CsnError | None:
     return None
 
 
-def num_at_once(workers: Iterable[WorkerConfig], have: Mapping[str, float]) -> int:
-    """How many trainings as large as the largest of `workers` fit on a cluster; at least 1."""
+def num_at_once(workers: Iterable[WorkerConfig], nodes: Sequence[Mapping[str, float]]) -> int:
+    """How many trainings as large as the largest of `workers` fit on nodes; at least 1."""
     fitting = [1 << 16]
+    have = sum(node.get("CPU", 0) for node in nodes)
     for needed in workers:
         cpus = needed.num_train_workers * needed.cpus_per_train_worker + cluster.RENDER_CPUS
-        fitting.append(int(have.get("CPU", 0) // cpus))
-        if needed.use_gpu:
-            fitting.append(int(have.get("GPU", 0) / needed.num_gpus() + 1e-6))
+        room = cluster.room_beside_rendering(nodes, cluster.reserved(needed))
+        fitting += [int(have // cpus), room // needed.num_train_workers]
     return max(1, min(fitting))
 
 
@@ -157,7 +157,7 @@ def _run_all(entries: Sequence[Entry]) -> dict[str, str]:
     """Run `entries`; returns why some failed, by their names."""
     if not entries:
         return {}
-    slots = num_at_once((e.config.workers for e in entries), ray.cluster_resources())
+    slots = num_at_once((e.config.workers for e in entries), cluster.nodes())
     log.info("%s training%s at a time", slots, "s" if slots > 1 else "")
     ended = _ended_apart(entries, slots) if slots > 1 else _ended_here(entries)
     failures: dict[str, str] = {}

@@ -36,6 +36,25 @@ def check_layout(uri: str, theirs: ExperimentConfig, ours: ExperimentConfig) -> 
         )
 
 
+def check_scored(uri: str, theirs: ExperimentConfig, ours: ExperimentConfig) -> None:
+    """Raise ConfigError unless the network at `uri` can be asked what `ours` asks, as it learnt.
+
+    Individual networks hear a part alone, the same before every background; and neighbours are
+    ranked by the distance that was learnt.
+    """
+    check_hears(uri, theirs, ours)
+    check_layout(uri, theirs, ours)
+    for field, learnt, asked in (
+        ("network.individual", theirs.network.individual, ours.network.individual),
+        ("loss.distance", theirs.loss.distance, ours.loss.distance),
+    ):
+        if learnt != asked:
+            raise ConfigError(
+                f"{uri} was trained with {field}={learnt}, this configuration says {asked}; "
+                f"{ADVICE}, or set --{field} {learnt}"
+            )
+
+
 def check_separator(config: ExperimentConfig) -> None:
     """Refuse a separator that cannot be had, or leaves together what `config` asks for apart.
 
@@ -124,4 +143,7 @@ def _form(config: ExperimentConfig) -> str:
     """Say what, beside the layout, the shapes of a network's weights depend on."""
     network = config.network
     kind = "individual networks, " if network.individual else ""
-    return f"{kind}{network.encoder} {network.channels}, pooling {network.pooling}"
+    layers = len(network.channels)
+    halving = layers if network.time_layers is None else min(network.time_layers, layers)
+    time = f" (time halved by {halving} layers)" if network.encoder == "strided" else ""
+    return f"{kind}{network.encoder} {network.channels}{time}, pooling {network.pooling}"

@@ -139,6 +139,22 @@ def _refuse_existing(config: ExperimentConfig, result_uri: str) -> None:
         )
 
 
+def refuse_other(config: ExperimentConfig) -> None:
+    """Raise ConfigError where the experiment's name is that of another training.
+
+    For experiments whose names are not the user's to choose.
+    """
+    paths = Paths(config)
+    uri = paths.experiment("config.json")
+    if config.on_existing == "overwrite" or not storage.exists(paths.experiment("checkpoints")):
+        return
+    if storage.exists(uri) and (other := _difference(config, uri)):
+        raise ConfigError(
+            f"{uri}{other}; other options need another --root, or --on_existing overwrite, which "
+            "trains anew"
+        )
+
+
 def _difference(config: ExperimentConfig, uri: str) -> str:
     """Say in what the configuration at `uri` would learn something else; empty: in nothing."""
     try:

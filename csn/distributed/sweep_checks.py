@@ -8,9 +8,7 @@ so trials never wait for each other.
 """
 
 import logging
-from collections.abc import Mapping
-
-import ray
+from collections.abc import Collection, Mapping, Sequence
 
 from csn.conditions import MIX
 from csn.config import ExperimentConfig, WorkerConfig
@@ -26,10 +24,9 @@ NOT_VARIED = ("name", "root", "on_existing", "corpus", "audio", "workers", "eval
 
 def metric_of(sweep: Sweep) -> str:
     """First metric of the space that training reports; ConfigError where it reports none."""
-    known = reported_metrics(sweep.config)
+    known = reported_metrics(sweep.config, {field.name for field in sweep.space.fields})
     for metric in sweep.space.metrics:
-        # What a loss is made of is told under names of its own, which only a training knows.
-        if metric in known or metric.startswith("train/"):
+        if metric in known:
             return metric
     raise ConfigError(
         f"{sweep.space.name}: training {sweep.recipe} never reports "
@@ -37,8 +34,8 @@ def metric_of(sweep: Sweep) -> str:
     )
 
 
-def reported_metrics(config: ExperimentConfig) -> list[str]:
-    """Metrics of a training's validations and of its loss."""
+def reported_metrics(config: ExperimentConfig, varied: Collection[str] = ()) -> list[str]:
+    """Metrics of a training's validations and of its loss, some only where a field is `varied`."""
     network = config.network
     protocols = ["music_id"] if network.individual else ["pseudo_mix_id", "music_id"]
     if network.of_concepts:
@@ -46,7 +43,13 @@ def reported_metrics(config: ExperimentConfig) -> list[str]:
     of = (*(name for name in network.conditions if name != MIX), "mean")
     found = [f"val/{protocol}/{name}" for protocol in protocols for name in of]
     found += ["val/loss"] if network.of_concepts else []
-    return [*found, f"train/loss/{config.loss.kind}", "train/active"]
+    found += [f"train/loss/{config.loss.kind}", "train/active"]
+    found += ["train/learning_rate"] if config.optimizer.plateau_patience is not None else []
+    for term in ("target", "presence"):
+        field = f"{term}_weight"
+        if getattr(config.loss, field) > 0 or f"loss.{field}" in varied:
+            found.append(f"train/{term}")
+    return found
 
 
 def check_varied(sweep: Sweep) -> None:
@@ -58,6 +61,10 @@ def check_varied(sweep: Sweep) -> None:
                 f"{sweep.space.name}: {field.name} is not learnt with, or changes what is "
                 f"prepared once for all trials; vary it by hand, as --{field.name}"
             )
+        if field.name == "training.num_epochs" and sweep.scheduler != "none":
+            raise ConfigError(
+                f"{sweep.space.name}: {field.name} is what trials are stopped by; --scheduler none"
+            )
 
 
 def num_at_once(sweep: Sweep, noted: int | None = None) -> int:
@@ -68,9 +75,10 @@ def num_at_once(sweep: Sweep, noted: int | None = None) -> int:
     ConfigError
         So many as are asked for do not fit on the cluster, which would wait for ever.
     """
-    have, workers = ray.cluster_resources(), sweep.config.workers
-    fit_in = num_fitting(workers, have)
-    slots = noted or min(sweep.max_concurrent or fit_in, sweep.num_samples)
+    nodes, workers = cluster.nodes(), sweep.config.workers
+    have = {name: sum(node.get(name, 0) for node in nodes) for name in ("CPU", "GPU", "memory")}
+    fit_in = num_fitting(workers, nodes)
+    slots = noted or min(sweep.max_concurrent or max(1, fit_in), sweep.num_samples)
     ranks = f"{workers.num_train_workers} x {workers.cpus_per_train_worker:g} CPUs"
     gpus = f" and {workers.num_gpus():g} GPUs" if workers.use_gpu else ""
     needed = slots * workers.num_train_workers * workers.cpus_per_train_worker
@@ -79,18 +87,20 @@ def num_at_once(sweep: Sweep, noted: int | None = None) -> int:
         f"to render = {needed + cluster.RENDER_CPUS:g} CPUs"
     )
     if slots > fit_in:
-        raise ConfigError(
-            f"{told}, the cluster has {cluster.described(have)}, enough for {fit_in}; lower "
-            "--max_concurrent or --workers.cpus_per_train_worker"
+        tried = (
+            "the sweep began with so many; bring more nodes"
+            if noted
+            else ("lower --max_concurrent or --workers.cpus_per_train_worker")
         )
-    log.info("%s of %g", told, have.get("CPU", 0))
+        raise ConfigError(
+            f"{told}, the cluster has {cluster.described(have)} on {len(nodes)} nodes, room for "
+            f"{fit_in}; {tried}"
+        )
+    log.info("%s of %g", told, have["CPU"])
     return slots
 
 
-def num_fitting(workers: WorkerConfig, have: Mapping[str, float]) -> int:
-    """How many trials fit on a cluster beside what renders for all of them."""
-    cpus = workers.num_train_workers * workers.cpus_per_train_worker
-    fitting = int((have.get("CPU", 0) - cluster.RENDER_CPUS) / cpus + 1e-6)
-    if workers.use_gpu:
-        fitting = min(fitting, int(have.get("GPU", 0) / workers.num_gpus() + 1e-6))
-    return fitting
+def num_fitting(workers: WorkerConfig, nodes: Sequence[Mapping[str, float]]) -> int:
+    """How many trials fit on nodes beside what renders for all of them."""
+    room = cluster.room_beside_rendering(nodes, cluster.reserved(workers))
+    return room // workers.num_train_workers

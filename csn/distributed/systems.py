@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from csn import storage
 from csn.conditions import MIX
 from csn.config import ExperimentConfig
-from csn.distributed.compatibility import check_hears, check_layout
+from csn.distributed.compatibility import ADVICE, check_scored
+from csn.errors import ConfigError
 from csn.evaluation.neighbours import Metric
 from csn.model import checkpoint
 from csn.model.librosa_features import LibrosaFeatures
@@ -33,8 +34,13 @@ def metric_of(config: ExperimentConfig, system: str = OURS) -> Metric:
 def system_digests(config: ExperimentConfig, paths: Paths) -> dict[str, str]:
     """Digest of each system that is scored: the network's, and those of the baselines."""
     loaded = checkpoint.load(paths.best_checkpoint)
-    check_hears(paths.best_checkpoint, loaded.config, config)
-    check_layout(paths.best_checkpoint, loaded.config, config)
+    check_scored(paths.best_checkpoint, loaded.config, config)
+    own = not config.evaluation.checkpoint_uri
+    if own and loaded.config.seed != config.seed:
+        raise ConfigError(
+            f"{paths.best_checkpoint} was trained with seed={loaded.config.seed}, not "
+            f"{config.seed}; {ADVICE}, or another --name"
+        )
     return {OURS: loaded.digest} | baseline_digests(config)
 
 

@@ -83,6 +83,8 @@ def _vectors(
         same_teachers = (written.schema.metadata or {}).get(b"teachers") == made_by[b"teachers"]
         if same_teachers and written.drop(["vector"]).equals(table):
             return _as_array(written["vector"])
+    # What reads the tracks needs CPUs that actors, once they are there, do not give back.
+    ray.wait(list(bank.refs.values()), num_returns=len(bank.refs), fetch_local=False)
     size = min(KEYS_PER_BLOCK, max(1, len(keys) // 8))
     blocks = [table.slice(i, size) for i in range(0, len(keys), size)]
     dataset = ray.data.from_arrow(blocks).map_batches(

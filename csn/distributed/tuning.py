@@ -9,8 +9,9 @@ last epoch. ``report.html``, written last, says that the sweep is complete.
 
 Choices
 -------
-ASHA looks at a trial after a ninth and a third of its epochs, and stops it where it is not among
-the best third that came so far; the last epoch ends by itself, so that its network is kept.
+ASHA looks at a trial after a ninth and a third of its epochs, or soon after, and stops it where
+it is not among the best third that came so far; the last epoch ends by itself, so that its network
+is kept.
 """
 
 import json
@@ -25,6 +26,7 @@ import pyarrow as pa
 import ray
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from csn import curriculum, storage
 from csn.distributed import cluster, ingest
@@ -92,7 +94,8 @@ def tune_recipe(sweep: Sweep) -> str:
     with cluster.joined():
         workers = sweep.config.workers
         # Where nodes come when asked, so many that all trials run that may run at a time.
-        cluster.check_fits(workers, sweep.max_concurrent or 1 if workers.wait_for_nodes_s else 1)
+        wanted = min(sweep.max_concurrent or 1, sweep.num_samples)
+        cluster.check_fits(workers, wanted if workers.wait_for_nodes_s else 1)
         _claim(sweep)
         slots = _slots(sweep)
         check_shared(root)
@@ -108,7 +111,9 @@ def tune_recipe(sweep: Sweep) -> str:
             errors = _run_trials(sweep, metric, tracks, start, slots)
             counter.done = len(errors)
         cluster.release()
-        return write_results(sweep, metric, errors)
+        page = write_results(sweep, metric, errors)
+        _add_to_description(sweep, final_seeds=list(sweep.final_seeds))
+        return page
 
 
 # Which sweep it is -----------------------------------------------------------------------------
@@ -123,7 +128,9 @@ def _is_complete(sweep: Sweep, page: str) -> bool:
             f"{page} is there already; choose another --name, or --on_existing skip"
         )
     _refuse_other(sweep)
-    return True
+    # Other seeds at the end are no other sweep: its trials stand, and are scored from these.
+    described = storage.read_json(sweep_uri(sweep, "sweep.json"))
+    return described.get("final_seeds") == list(sweep.final_seeds)
 
 
 def _claim(sweep: Sweep) -> None:
@@ -167,11 +174,15 @@ def _described(sweep: Sweep) -> dict[str, Any]:
 
 def _slots(sweep: Sweep) -> int:
     """How many trials run at a time; Tune goes on with as many as it began with."""
-    uri = sweep_uri(sweep, "sweep.json")
-    described = storage.read_json(uri)
+    described = storage.read_json(sweep_uri(sweep, "sweep.json"))
     slots = num_at_once(sweep, described.get("at_once"))
-    storage.write_json(uri, {**described, "at_once": slots})
+    _add_to_description(sweep, at_once=slots)
     return slots
+
+
+def _add_to_description(sweep: Sweep, **more: Any) -> None:
+    uri = sweep_uri(sweep, "sweep.json")
+    storage.write_json(uri, {**storage.read_json(uri), **more})
 
 
 # The trials ------------------------------------------------------------------------------------
@@ -198,7 +209,9 @@ def _run_trials(
     """Run all trials; returns why each failed, or nothing, by their ids."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
-    maker: Any = ray.remote(num_cpus=0)(Maker)
+    # Where the driver is: a node that may be lost would take the makers of all trials to come.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    maker: Any = ray.remote(num_cpus=0)(Maker).options(scheduling_strategy=here)
     settings = TrialSettings(
         sweep=sweep,
         metric=metric,

@@ -15,13 +15,14 @@ A space asks one question. Its ``[space]`` names fields as the command line does
 and, where needed, ``when = { field = value }`` (or a list of values; ``"none"`` is none): it is
 varied only where each of these fields has such a value, be it the configuration's own or one that
 was drawn for a field before it. ``metric`` may list several: the first that training reports
-counts. ``keep_start`` lets all trials begin from what the recipe itself builds on (teachers,
+counts. ``search`` is how values are found (optuna, random or grid) unless the command line says
+otherwise. ``keep_start`` lets all trials begin from what the recipe itself builds on (teachers,
 pre-training), although fields that these depend on are varied.
 """
 
 from csn.search_space.reading import load_search_space, read_search_space
-from csn.search_space.space import SearchSpace, Varied
-from csn.search_space.sweep import Scheduler, Search, Sweep
+from csn.search_space.space import Search, SearchSpace, Varied
+from csn.search_space.sweep import Scheduler, Sweep
 
 __all__ = [
     "Scheduler",

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from csn.errors import ConfigError
-from csn.search_space.space import Kind, SearchSpace, Varied
+from csn.search_space.space import Kind, Search, SearchSpace, Varied
 
-_KEYS = ("metric", "mode", "num_samples", "keep_start", "space")
+_KEYS = ("metric", "mode", "num_samples", "search", "keep_start", "space")
 
 
 def load_search_space(path: str | Path) -> SearchSpace:
@@ -40,6 +40,9 @@ def read_search_space(name: str, text: str) -> SearchSpace:
         raise ConfigError(f"metric={metric!r} must be the name of a metric, or a list of names")
     if mode not in ("max", "min"):
         raise ConfigError(f"mode={mode!r} must be max or min")
+    search: Any = table.get("search", "optuna")
+    if search not in get_args(Search):
+        raise ConfigError(f"search={search!r}: there are {', '.join(get_args(Search))}")
     num_samples: Any = table.get("num_samples")
     keep_start = table.get("keep_start", False)
     if not _is_int(num_samples) or num_samples < 1:
@@ -55,6 +58,7 @@ def read_search_space(name: str, text: str) -> SearchSpace:
         metrics=tuple(metrics),
         mode=mode,
         num_samples=num_samples,
+        search=search,
         keep_start=keep_start,
         fields=tuple(_varied(field, entry) for field, entry in space.items()),
     )

@@ -19,6 +19,7 @@ from csn.config.overrides import value_of, with_overrides
 from csn.errors import ConfigError
 
 Kind = Literal["uniform", "loguniform", "integer", "grid", "choice"]
+Search = Literal["optuna", "random", "grid"]
 MAX_CORNERS = 2_048
 """Combinations of extreme values that are tried before a sweep; ten ranges have 1024."""
 
@@ -77,6 +78,8 @@ class SearchSpace:
     mode: Literal["max", "min"]
     num_samples: int
     fields: tuple[Varied, ...]
+    search: Search = "optuna"
+    """How values are found, unless a sweep says otherwise."""
     keep_start: bool = False
 
     def draw(self, config: ExperimentConfig, choose: Callable[[Varied], Any]) -> dict[str, Any]:

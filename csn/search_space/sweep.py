@@ -8,9 +8,8 @@ import numpy as np
 from csn.config import ExperimentConfig
 from csn.config.checks import check_name
 from csn.errors import ConfigError
-from csn.search_space.space import SearchSpace
+from csn.search_space.space import Search, SearchSpace
 
-Search = Literal["optuna", "random", "grid"]
 Scheduler = Literal["asha", "none"]
 
 

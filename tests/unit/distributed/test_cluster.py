@@ -11,7 +11,7 @@ TWO_OF_4 = [{"CPU": 4.0, "memory": 2.0**34}] * 2
     [
         ({}, [{"CPU": 2.0}]),
         ({"num_train_workers": 2, "cpus_per_train_worker": 3}, TWO_OF_4),
-        ({"num_train_workers": 9, "min_train_workers": 7}, TWO_OF_4),
+        ({"num_train_workers": 7, "min_train_workers": 1}, TWO_OF_4),
         ({"use_gpu": True}, [{"CPU": 4.0}, {"CPU": 8.0, "GPU": 1.0}]),
         # The head of a cluster that works elsewhere.
         ({"cpus_per_train_worker": 3}, [{}, {"CPU": 4.0}]),
@@ -54,6 +54,18 @@ def test_training_that_nodes_can_hold_lacks_nothing(workers, nodes):
             [{"CPU": 8.0}, {"CPU": 2.0, "GPU": 2.0}],
             "1 train workers, each of 4 CPU and 1 GPU of one node, the nodes have 8 CPU and 0 "
             "GPU, 2 CPU and 2 GPU: room for 0",
+        ),
+        (
+            {"num_train_workers": 9, "min_train_workers": 7},
+            TWO_OF_4,
+            "8 train workers, each of 1 CPU, leave no node 1 CPU to render: the nodes have 4 CPU "
+            "and 0 GPU, 4 CPU and 0 GPU; lower --workers.cpus_per_train_worker or "
+            "--workers.num_train_workers",
+        ),
+        (
+            {"num_train_workers": 2, "cpus_per_train_worker": 3.5},
+            TWO_OF_4,
+            "2 train workers, each of 3.5 CPU, leave no node 1 CPU to render",
         ),
     ],
 )

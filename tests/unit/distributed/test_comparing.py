@@ -28,17 +28,17 @@ from csn.records import SCORE_SCHEMA
 )
 def test_as_many_trainings_run_as_cpus_allow(have, num):
     # A worker and a task that renders: two CPUs each.
-    assert num_at_once([WorkerConfig()], have) == num
+    assert num_at_once([WorkerConfig()], [have]) == num
 
 
 def test_gpus_are_the_limit_where_they_are_scarcer():
     workers = [WorkerConfig(use_gpu=True, num_train_workers=2)]
-    assert num_at_once(workers, {"CPU": 64, "GPU": 4}) == 2
+    assert num_at_once(workers, [{"CPU": 64, "GPU": 4}]) == 2
 
 
 def test_largest_system_decides():
     workers = [WorkerConfig(), WorkerConfig(cpus_per_train_worker=3)]
-    assert num_at_once(workers, {"CPU": 8}) == 2
+    assert num_at_once(workers, [{"CPU": 8}]) == 2
 
 
 def entries(tmp_path, *names, seeds=(0, 1)):

@@ -51,7 +51,14 @@ def test_what_a_plan_depends_on_changes_its_name(values):
         ({"use_gpu": True}, {"CPU": 16, "GPU": 4}, 4),
         ({"use_gpu": True, "num_train_workers": 2}, {"CPU": 16, "GPU": 3}, 1),
         ({}, {"CPU": 1}, 0),
+        ({"num_train_workers": 2, "min_train_workers": 1}, {"CPU": 2}, 0),
     ],
 )
 def test_trials_share_what_renders(workers, have, fitting):
-    assert num_fitting(replace(WorkerConfig(), **workers), have) == fitting
+    assert num_fitting(replace(WorkerConfig(), **workers), [have]) == fitting
+
+
+def test_trials_are_counted_node_by_node():
+    nodes = [{"CPU": 32}, {"CPU": 4, "GPU": 4}]
+    workers = WorkerConfig(use_gpu=True, cpus_per_train_worker=2)
+    assert num_fitting(workers, nodes) == 2
