@@ -52,6 +52,15 @@ def test_number_of_trials_is_the_spaces_or_a_whole_grid(loss, tmp_path):
     assert cli.sweep(["tiny", "--space", str(path), "--search", "grid"]).num_samples == 3
 
 
+def test_space_may_say_how_it_is_searched_and_the_command_line_otherwise(tmp_path):
+    path = tmp_path / "grid.toml"
+    path.write_text(GRID.replace("num_samples = 5", 'num_samples = 5\nsearch = "grid"'))
+    found = cli.sweep(["tiny", "--space", str(path)])
+    assert (found.search, found.num_samples) == ("grid", 3)
+    found = cli.sweep(["tiny", "--space", str(path), "--search", "random"])
+    assert (found.search, found.num_samples) == ("random", 5)
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
