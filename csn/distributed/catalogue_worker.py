@@ -96,9 +96,8 @@ class CatalogueWorker:
         self._device = torch.device("cuda" if task.use_gpu else "cpu")
         self._readers = ThreadPoolExecutor(task.num_readers)
         self._writers = ThreadPoolExecutor(NUM_WRITERS)
-        loaded = shared_storage.patiently(
-            partial(checkpoint.load, task.checkpoint_uri), task.patience_s
-        )
+        load = partial(checkpoint.load, task.checkpoint_uri)
+        loaded = shared_storage.patiently(load, task.patience_s)
         self._network = loaded.network.to(self._device)
         self._digest = loaded.digest
 

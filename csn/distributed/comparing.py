@@ -61,7 +61,7 @@ def compare(comparison: Comparison) -> str:
     entries = comparison.entries()
     storage.check_writable(comparison.root)
     missing = [entry for entry in entries if not _is_finished(entry.config)]
-    for check in (check_kept, check_separator, check_start, experiment.refuse_other):
+    for check in (check_kept, check_separator, check_start):
         _refuse(missing, check)
     failures: dict[str, str] = {}
     if missing:

@@ -119,7 +119,9 @@ def _claimed(config: ExperimentConfig) -> Paths:
         storage.remove(paths.experiment())
     elif storage.exists(uri) and (other := _difference(config, uri)):
         if storage.exists(paths.experiment("checkpoints")):
-            raise StorageError(f"{uri}{other}; choose another --name, or --on_existing overwrite")
+            raise StorageError(
+                f"{uri}{other}; choose another --name or --root, or --on_existing overwrite"
+            )
         # A run that was refused, or stopped before it learnt: its plan must not be ours.
         storage.remove(paths.experiment())
     else:
@@ -136,22 +138,6 @@ def _refuse_existing(config: ExperimentConfig, result_uri: str) -> None:
         raise StorageError(
             f"{result_uri} is there already, finished; choose another --name or --root, or "
             "--on_existing skip or overwrite"
-        )
-
-
-def refuse_other(config: ExperimentConfig) -> None:
-    """Raise ConfigError where the experiment's name is that of another training.
-
-    For experiments whose names are not the user's to choose.
-    """
-    paths = Paths(config)
-    uri = paths.experiment("config.json")
-    if config.on_existing == "overwrite" or not storage.exists(paths.experiment("checkpoints")):
-        return
-    if storage.exists(uri) and (other := _difference(config, uri)):
-        raise ConfigError(
-            f"{uri}{other}; other options need another --root, or --on_existing overwrite, which "
-            "trains anew"
         )
 
 

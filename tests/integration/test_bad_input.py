@@ -209,7 +209,8 @@ def test_network_of_other_subspaces(refusal, options, finished):
     [
         (
             ("--start.initial_checkpoint_uri", "{}", "--network.channels", 4, 8, 16),
-            "is a network of strided (4, 8, 8), pooling mean_std, this configuration one of "
+            "is a network of strided (4, 8, 8) (time halved by 3 layers), pooling mean_std, this "
+            "configuration one of "
             "strided (4, 8, 16)",
         ),
         (

@@ -46,10 +46,10 @@ def test_nodes_that_do_not_come_are_waited_for_as_long_as_is_said(local_ray):
 
 
 def test_nodes_are_not_waited_for_where_that_is_not_asked(local_ray):
-    cluster.check_has(WorkerConfig(), {"CPU": 2}, "to prepare tracks")
+    cluster.check_has(0.0, {"CPU": 2}, "to prepare tracks")
     said = r"1 GPU and 1 CPU needed to embed, the cluster has 2 CPUs, 0 GPUs.*wait_for_nodes_s 900"
     with pytest.raises(ConfigError, match=said):
-        cluster.check_has(WorkerConfig(), {"GPU": 1, "CPU": 1}, "to embed")
+        cluster.check_has(0.0, {"GPU": 1, "CPU": 1}, "to embed")
 
 
 def test_training_that_leaves_no_cpu_to_render_ends_with_the_reason(tiny, finished, monkeypatch):

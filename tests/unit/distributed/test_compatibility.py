@@ -1,0 +1,35 @@
+"""Networks that do not fit what is asked of them."""
+
+from dataclasses import replace
+
+import pytest
+
+from csn import recipes
+from csn.distributed.compatibility import check_scored, check_start
+from csn.errors import ConfigError
+from csn.model import checkpoint
+from csn.model.network import build_network
+
+
+def test_network_is_scored_as_it_learnt():
+    ours = recipes.tiny()
+    check_scored("there", ours, ours)
+    parts = replace(ours, network=replace(ours.network, individual=True))
+    with pytest.raises(ConfigError, match=r"there was trained with network\.individual=True"):
+        check_scored("there", parts, ours)
+    cosine = replace(ours, loss=replace(ours.loss, distance="cosine"))
+    with pytest.raises(ConfigError, match=r"loss\.distance=cosine, .* --loss\.distance cosine"):
+        check_scored("there", cosine, ours)
+
+
+def test_network_to_start_from_has_weights_of_the_same_shapes(tmp_path):
+    ours = recipes.tiny()
+    uri = str(tmp_path / "start")
+    checkpoint.save(uri, build_network(ours), ours)
+    start = replace(ours.start, initial_checkpoint_uri=uri)
+    check_start(replace(ours, start=start))
+    # As many layers halve time as there are: three or more are the same network.
+    check_start(replace(ours, start=start, network=replace(ours.network, time_layers=None)))
+    other = replace(ours.network, time_layers=1)
+    with pytest.raises(ConfigError, match=r"halved by 3 layers.*halved by 1 layers"):
+        check_start(replace(ours, start=start, network=other))
