@@ -29,9 +29,9 @@ from csn.distributed.shard_tasks import PLACE
 from csn.errors import ConfigError, StorageError
 from csn.evaluation.neighbours import Metric, compared
 from csn.reports.search import render_search, search_json, search_text
-from csn.search.filters import check_filter
+from csn.search.filters import check_columns, check_filter
 from csn.search.ranking import Query, SearchResult, best, recall_of, with_condition
-from csn.search.shards import Shard, ShardRows, read_shard, shards_of
+from csn.search.shards import Shard, ShardRows, carried, read_shard, shards_of
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,10 @@ def search_in(
     if config.gate:
         query, messages = _heard(snapshot, query, presence)
     # Of no row at all: what does not fit the columns is said before any task starts.
+    if config.where:
+        with ThreadPoolExecutor(NUM_READERS) as pool:
+            names = dict.fromkeys(name for of in pool.map(carried, shards) for name in of)
+        check_columns(config.where, names)
     read_shard(shards[0].of(query.counted), where=config.where, track_ids=[])
     thresholds = snapshot.thresholds if config.gate else {}
     asked = {"top_k": config.top_k, "where": config.where, "thresholds": thresholds}

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from csn import shared_storage, storage
 from csn.catalogue.commit_log import CommitLog
 from csn.catalogue.difference import Difference, difference
@@ -119,6 +122,8 @@ def planned(config: CatalogueConfig) -> Night:
             "set --on_existing skip (embed what is new) or overwrite, or give another --name"
         )
     listing = shared_storage.patiently(partial(listed, config.catalogue_uri), patience_s)
+    if config.on_existing != "overwrite":
+        listing = in_committed_types(listing, state, output, patience_s)
     found = difference(
         listing,
         state,
@@ -191,6 +196,38 @@ def _known_note(config: CatalogueConfig, output: str, model: Model) -> ModelNote
             "asked for; keep to one kind, or give another --name"
         )
     return before
+
+
+def in_committed_types(
+    listing: Listing, state: State, output: str, patience_s: float = 0.0
+) -> Listing:
+    """Give a manifest's other columns the types of the rows that are committed.
+
+    Raises
+    ------
+    ConfigError
+        A column has values that its type cannot hold.
+    """
+    if not state.shards or not listing.carried:
+        return listing
+    newest = [*state.shards.values()][-1].files[0]
+    no_row = pc.field("track_id").isin(pa.array([], pa.string()))
+    uri = storage.join(output, newest.path)
+    read = partial(storage.read_table, uri, filters=no_row)
+    known = shared_storage.patiently(read, patience_s).schema
+    tracks = listing.tracks
+    for place, name in enumerate(tracks.column_names):
+        if name not in listing.carried or name not in known.names:
+            continue
+        kind, column = known.field(name).type, tracks[name]
+        try:
+            tracks = tracks.set_column(place, known.field(name), column.cast(kind))
+        except pa.ArrowException as error:
+            raise ConfigError(
+                f"the manifest's column {name} is {column.type}, of what is embedded it is {kind} "
+                f"({str(error).splitlines()[0]}); write it as {kind}, or give it another name"
+            ) from error
+    return Listing(tracks, listing.ignored)
 
 
 def _check_deleted(config: CatalogueConfig, state: State, found: Difference) -> None:

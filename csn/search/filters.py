@@ -9,7 +9,7 @@ other; nothing in it is ever run. A missing value fulfils no comparison.
 """
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,23 +34,22 @@ _COMPARED = {
 def matching(table: pa.Table, where: str) -> pa.Array:
     """Numbers of the rows of `table` that `where` lets through; all, where it is empty.
 
+    Of a column that is not there all values are missing: tracks that were embedded before a
+    manifest had it. `check_columns` tells of a column that no track has.
+
     Raises
     ------
     ConfigError
-        It is no filter, names a column that is not there, or compares it with a value of another
-        type.
+        It is no filter, or compares a column with a value of another type.
     """
     numbers = pa.array(np.arange(len(table)))
     if not where:
         return numbers
     tree = _parsed(where)
-    named = columns_of(where)
-    if unknown := sorted(named - set(table.column_names)):
-        raise ConfigError(
-            f"where={where!r} names {', '.join(unknown)}; the catalogue carries "
-            f"{', '.join(table.column_names)}"
-        )
-    columns = {name: table[name] for name in sorted(named)}
+    columns = {}
+    for name in sorted(columns_of(where)):
+        missing = pa.nulls(len(table), _type_asked(tree, name, where))
+        columns[name] = table[name] if name in table.column_names else missing
     try:
         kept = pa.table({**columns, _ROW: numbers}).filter(_expression(tree, where))
     except pa.ArrowException as error:
@@ -73,6 +72,15 @@ def columns_of(where: str) -> set[str]:
     if not where:
         return set()
     return {node.id for node in ast.walk(_parsed(where)) if isinstance(node, ast.Name)}
+
+
+def check_columns(where: str, carried: Collection[str]) -> None:
+    """Raise ConfigError if `where` names a column that is none of those that tracks carry."""
+    if unknown := sorted(columns_of(where) - set(carried)):
+        raise ConfigError(
+            f"where={where!r} names {', '.join(unknown)}; the catalogue carries "
+            f"{', '.join(carried)}"
+        )
 
 
 def check_filter(where: str) -> None:
@@ -112,6 +120,17 @@ def _expression(node: ast.expr, where: str) -> pc.Expression:
             return _COMPARED[type(op)](pc.field(name), pc.scalar(_value(right, where)))
         case _:
             raise _no_filter(where, f"{ast.unparse(node)!r} is no comparison of a column")
+
+
+def _type_asked(tree: ast.expr, name: str, where: str) -> pa.DataType:
+    """Type of the first value with which a column is compared."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Compare) and getattr(node.left, "id", "") == name:
+            right = node.comparators[0]
+            several = isinstance(node.ops[0], ast.In | ast.NotIn)
+            value = _values(right, where)[0] if several else _value(right, where)
+            return pa.scalar(value).type
+    return pa.null()
 
 
 def _values(node: ast.expr, where: str) -> Sequence[Any]:

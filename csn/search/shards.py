@@ -169,7 +169,8 @@ def taking_part(
     """
     files = dict(zip(shard.conditions, shard.files, strict=True))
     first = shard.files[0]
-    facts = storage.read_table(first.uri, columns=["track_id", *sorted(columns_of(where))])
+    asked = columns_of(where) & set(carried(shard)) if where else set()
+    facts = storage.read_table(first.uri, columns=["track_id", *sorted(asked - {"track_id"})])
     kept = np.zeros(len(facts), dtype=bool)
     kept[matching(facts, where).to_numpy()] = True
     dead = pc.is_in(facts["track_id"], pa.array(first.dead_track_ids, pa.string()))
@@ -178,6 +179,11 @@ def taking_part(
         norms = storage.read_table(files[condition].uri, columns=["presence"])["presence"]
         kept &= ~(norms.cast(pa.float64()).to_numpy() < threshold)
     return facts["track_id"].combine_chunks(), kept
+
+
+def carried(shard: Shard) -> list[str]:
+    """Names of the columns that a shard's tracks carry, beside vector and presence."""
+    return _read(shard.files[0], []).drop_columns(["vector", "presence"]).column_names
 
 
 def _read(file: DataFile, track_ids: Sequence[str] | None) -> pa.Table:

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from csn.errors import ConfigError
-from csn.search.filters import MAX_LENGTH, check_filter, matching
+from csn.search.filters import MAX_LENGTH, check_columns, check_filter, matching
 
 TABLE = pa.table(
     {
@@ -62,7 +62,26 @@ def test_anything_but_comparisons_is_refused(where):
 
 def test_unknown_column_is_named_with_those_that_are_there():
     with pytest.raises(ConfigError, match="names gerne; the catalogue carries genre, year, live"):
-        matching(TABLE, "gerne == 'rock'")
+        check_columns("gerne == 'rock' and year > 3", TABLE.column_names)
+    check_columns("genre == 'rock' and year > 3", TABLE.column_names)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "mood == 'sad'",
+        "mood != 'sad'",
+        "not mood == 'sad'",
+        "mood in ('sad', 'calm')",
+        "mood not in ('sad', 'calm')",
+        "bpm >= 120",
+        "bpm in (120, 121)",
+        "mood == 'sad' and year > 0",
+    ],
+)
+def test_column_that_tracks_do_not_carry_yet_fulfils_no_comparison(where):
+    assert not len(matching(TABLE, where))
+    assert matching(TABLE, f"{where} or year > 0") == matching(TABLE, "year > 0")
 
 
 def test_value_of_another_type_is_refused_with_the_columns_type():

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from csn.errors import ProtocolError, StorageError
-from csn.search.shards import read_shard, shards_of, taking_part
+from csn.search.shards import carried, read_shard, shards_of, taking_part
 
 NUM = 10
 
@@ -54,6 +54,20 @@ def test_filter_gate_and_names_choose_rows_of_all_conditions(tmp_path, vectors):
     np.testing.assert_array_equal(found.vectors[0], vectors["drums"][2:5].astype(np.float32))
     assert read_shard(shard, track_ids=["track 000004"]).facts["year"].to_pylist() == [4]
     assert len(read_shard(shard, track_ids=[]).facts) == 0
+
+
+def test_shard_from_before_a_column_lets_no_track_through_by_it(tmp_path, vectors):
+    files = catalogue_files.write_shards(str(tmp_path / "old"), vectors, num_shards=1)
+    more = catalogue_files.write_shards(
+        str(tmp_path / "new"), vectors, num_shards=1, carried={"year": range(NUM)}
+    )
+    (old,) = shards_of(catalogue_files.snapshot_of(files, vectors))
+    (new,) = shards_of(catalogue_files.snapshot_of(more, vectors))
+    assert set(carried(new)) - set(carried(old)) == {"year"}
+    for shard, num in ((old, 0), (new, 8)):
+        assert len(read_shard(shard, where="year < 8").facts) == num
+        assert taking_part(shard, where="year < 8", thresholds={})[1].sum() == num
+        assert len(read_shard(shard, where="year < 8 or track_id >= ''").facts) == NUM
 
 
 def test_by_cosine_vectors_have_length_1_and_those_without_direction_are_left_out(
