@@ -13,6 +13,12 @@ def in_a_line(error: BaseException) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
+def last_line(error: BaseException) -> str:
+    """Last line of an error's message, before which Ray says where it was; or its class."""
+    lines = str(error).strip().splitlines()
+    return lines[-1].strip() if lines else type(error).__name__
+
+
 class CsnError(Exception):
     """Anything that this project refuses with a message of its own."""
 

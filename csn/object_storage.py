@@ -111,20 +111,22 @@ _OUR_CODES = (
 
 def is_passing(error: BaseException) -> bool:
     """Whether the same request may succeed later: the store is overloaded, or out of reach."""
+    from aiohttp import ClientError as TransferError
     from botocore import exceptions as boto
 
     if reason := code(error):
         return reason in _PASSING_CODES
     seen: BaseException | None = error
     while seen is not None:
-        kinds = (boto.ConnectionError, boto.HTTPClientError, ConnectionError, TimeoutError)
+        kinds = (boto.ConnectionError, boto.HTTPClientError, TransferError)
+        kinds += (ConnectionError, TimeoutError)
         if isinstance(seen, kinds) or type(seen).__name__ in _CUT_SHORT:
             return True
         seen = seen.__cause__ or seen.__context__
     return False
 
 
-_CUT_SHORT = ("ClientPayloadError", "IncompleteRead", "FSTimeoutError", "ResponseParserError")
+_CUT_SHORT = ("IncompleteRead", "FSTimeoutError", "ResponseParserError")
 """Of libraries below the client: an answer that broke off."""
 
 

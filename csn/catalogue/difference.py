@@ -3,9 +3,9 @@
 Conventions
 -----------
 A track is done when rows of its file, by address and digest, made with tonight's settings, are
-committed. It is
-`new` without any rows, `changed` with rows of another file or other settings, `retried` when it
-was rejected on fewer nights than allowed, and `given_up` from then on until its file changes.
+committed. It is `new` without any rows, `changed` with rows of another file or other settings,
+`retried` when it was rejected on fewer nights than allowed, and `given_up` from then on until its
+file changes.
 """
 
 from collections.abc import Mapping

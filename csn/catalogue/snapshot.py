@@ -160,5 +160,6 @@ def read_rows(snapshot: Snapshot, level: str, condition: str, filters: Any = Non
             f"{snapshot.catalogue}: no {level} rows of {condition} are committed; there are "
             f"{', '.join(snapshot.dims)}"
         )
-    whole = pa.concat_tables(tables, promote_options="default")
+    # A manifest's columns may be whole numbers one night and others the next.
+    whole = pa.concat_tables(tables, promote_options="permissive")
     return whole.sort_by([("track_id", "ascending"), ("segment_index", "ascending")])

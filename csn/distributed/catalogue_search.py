@@ -99,12 +99,12 @@ def search_in(
     messages: list[str] = []
     if config.gate:
         query, messages = _heard(snapshot, query, presence)
-    # Of no row at all: what does not fit the columns is said before any task starts.
+    # What does not fit the columns is said before any task starts.
     if config.where:
         with ThreadPoolExecutor(NUM_READERS) as pool:
             names = dict.fromkeys(name for of in pool.map(carried, shards) for name in of)
         check_columns(config.where, names)
-    read_shard(shards[0].of(query.counted), where=config.where, track_ids=[])
+        read_shard(shards[0].of(query.counted), where=config.where, track_ids=[])
     thresholds = snapshot.thresholds if config.gate else {}
     asked = {"top_k": config.top_k, "where": config.where, "thresholds": thresholds}
     if config.method == "index":

@@ -176,21 +176,21 @@ def check_has(limit_s: float, needed: Mapping[str, float], why: str) -> None:
     asked = " and ".join(f"{amount:g} {name}" for name, amount in needed.items())
 
     def lacking() -> str:
-        if any(_places(node, needed) for node in nodes()):
+        if room_for(nodes(), needed):
             return ""
         return f"{asked} needed {why}, the cluster has {described(ray.cluster_resources())}"
 
     _await_nodes(lacking, [needed], limit_s)
 
 
-def room_for(needed: Mapping[str, float]) -> int:
-    """How many times the nodes that are there have what is `needed`."""
-    return sum(_places(node, needed) for node in nodes())
+def room_for(nodes: Sequence[Mapping[str, float]], needed: Mapping[str, float]) -> int:
+    """How many times `nodes` have what is `needed`."""
+    return sum(_places(node, needed) for node in nodes)
 
 
-def cpus_per_gpu() -> float:
+def cpus_per_gpu(nodes: Sequence[Mapping[str, float]]) -> float:
     """CPUs beside each GPU, of the node that has the fewest; 1 at least."""
-    shares = [node.get("CPU", 0) // node["GPU"] for node in nodes() if node.get("GPU")]
+    shares = [node.get("CPU", 0) // node["GPU"] for node in nodes if node.get("GPU")]
     return max(1.0, min(shares, default=1.0))
 
 
@@ -240,7 +240,7 @@ def shortage(workers: WorkerConfig, nodes: Sequence[Mapping[str, float]], at_onc
     each = reserved(workers)
     asked = " and ".join(f"{amount:g} {name}" for name, amount in each.items())
     found = ", ".join(f"{n.get('CPU', 0):g} CPU and {n.get('GPU', 0):g} GPU" for n in nodes)
-    if (fitting := sum(_places(node, each) for node in nodes)) < ranks:
+    if (fitting := room_for(nodes, each)) < ranks:
         return (
             f"{ranks} train workers, each of {asked} of one node, the nodes have {found}: room "
             f"for {fitting}; lower --workers.cpus_per_train_worker or --workers.{field}"
@@ -260,12 +260,12 @@ def room_beside_rendering(
     nodes: Sequence[Mapping[str, float]], needed: Mapping[str, float]
 ) -> int:
     """How many times `nodes` have what is `needed`, while one of them has room to render."""
-    fitting = [_places(node, needed) for node in nodes]
     rooms = [0]
-    for node, fits in zip(nodes, fitting, strict=True):
+    for place, node in enumerate(nodes):
         left = node.get("CPU", 0) - RENDER_CPUS
         if left >= 0:
-            rooms.append(sum(fitting) - fits + _places({**node, "CPU": left}, needed))
+            others = (*nodes[:place], *nodes[place + 1 :])
+            rooms.append(room_for([*others, {**node, "CPU": left}], needed))
     return max(rooms)
 
 

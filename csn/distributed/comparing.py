@@ -33,7 +33,7 @@ from csn.distributed.scoring import SCORES
 from csn.distributed.shared_root import check_shared
 from csn.distributed.systems import BASELINES, baseline_digests
 from csn.distributed.training import read_finished
-from csn.errors import ConfigError, CsnError, TrainingError
+from csn.errors import ConfigError, CsnError, TrainingError, last_line
 from csn.evaluation.comparison import Comparison, Entry
 from csn.paths import Paths
 from csn.reports.comparison import (
@@ -189,7 +189,7 @@ def _ended_apart(entries: Sequence[Entry], slots: int) -> Iterator[tuple[str, st
         try:
             yield name, ray.get(done)
         except RayError as error:
-            yield name, _in_a_line(error)
+            yield name, f"{type(error).__name__}: {last_line(error)}"
 
 
 def next_to_run(waiting: Iterable[Entry], running: Collection[Entry]) -> Entry | None:
@@ -224,13 +224,8 @@ def _failure(config: ExperimentConfig) -> str:
         return " ".join(str(error).split())
     except Exception as error:  # whatever one system dies of, the others can be compared
         log.exception("%s failed", config.name)
-        return _in_a_line(error)
+        return f"{type(error).__name__}: {last_line(error)}"
     return ""
-
-
-def _in_a_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[-1].strip() if lines else 'no message'}"
 
 
 def _written(comparison: Comparison, entries: Sequence[Entry], failures: dict[str, str]) -> str:

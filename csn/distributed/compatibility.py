@@ -39,15 +39,18 @@ def check_layout(uri: str, theirs: ExperimentConfig, ours: ExperimentConfig) -> 
 def check_scored(uri: str, theirs: ExperimentConfig, ours: ExperimentConfig) -> None:
     """Raise ConfigError unless the network at `uri` can be asked what `ours` asks, as it learnt.
 
-    Individual networks hear a part alone, the same before every background; and neighbours are
-    ranked by the distance that was learnt.
+    Individual networks hear a part alone, the same before every background; neighbours are ranked
+    by the distance that was learnt; and scores of an experiment's own network bear its seed.
     """
     check_hears(uri, theirs, ours)
     check_layout(uri, theirs, ours)
-    for field, learnt, asked in (
+    fields: list[tuple[str, object, object]] = [
         ("network.individual", theirs.network.individual, ours.network.individual),
         ("loss.distance", theirs.loss.distance, ours.loss.distance),
-    ):
+    ]
+    if not ours.evaluation.checkpoint_uri:
+        fields.append(("seed", theirs.seed, ours.seed))
+    for field, learnt, asked in fields:
         if learnt != asked:
             raise ConfigError(
                 f"{uri} was trained with {field}={learnt}, this configuration says {asked}; "

@@ -123,7 +123,7 @@ def planned(config: CatalogueConfig) -> Night:
         )
     listing = shared_storage.patiently(partial(listed, config.catalogue_uri), patience_s)
     if config.on_existing != "overwrite":
-        listing = in_committed_types(listing, state, output, patience_s)
+        check_carried(listing, state, output, patience_s)
     found = difference(
         listing,
         state,
@@ -133,7 +133,7 @@ def planned(config: CatalogueConfig) -> Night:
         only=config.only,
     )
     _check_deleted(config, state, found)
-    _check_faulty(config, listing, found)
+    check_faulty(config, listing, found)
     if before != model.note:
         write_note(output, model.note)
     told = ", ".join(f"{count} {kind}" for kind, count in found.counts.items() if count)
@@ -198,36 +198,31 @@ def _known_note(config: CatalogueConfig, output: str, model: Model) -> ModelNote
     return before
 
 
-def in_committed_types(
-    listing: Listing, state: State, output: str, patience_s: float = 0.0
-) -> Listing:
-    """Give a manifest's other columns the types of the rows that are committed.
+def check_carried(listing: Listing, state: State, output: str, patience_s: float = 0.0) -> None:
+    """Refuse a manifest's other columns whose types no reader could put beside those committed.
 
     Raises
     ------
     ConfigError
-        A column has values that its type cannot hold.
+        Such as text where numbers are; whole numbers and others go together.
     """
     if not state.shards or not listing.carried:
-        return listing
+        return
     newest = [*state.shards.values()][-1].files[0]
     no_row = pc.field("track_id").isin(pa.array([], pa.string()))
     uri = storage.join(output, newest.path)
     read = partial(storage.read_table, uri, filters=no_row)
     known = shared_storage.patiently(read, patience_s).schema
-    tracks = listing.tracks
-    for place, name in enumerate(tracks.column_names):
-        if name not in listing.carried or name not in known.names:
-            continue
-        kind, column = known.field(name).type, tracks[name]
+    for name in set(listing.carried) & set(known.names):
+        ours, theirs = listing.tracks.schema.field(name), known.field(name)
+        schemas = [pa.schema([theirs]), pa.schema([ours])]
         try:
-            tracks = tracks.set_column(place, known.field(name), column.cast(kind))
+            pa.unify_schemas(schemas, promote_options="permissive")
         except pa.ArrowException as error:
             raise ConfigError(
-                f"the manifest's column {name} is {column.type}, of what is embedded it is {kind} "
-                f"({str(error).splitlines()[0]}); write it as {kind}, or give it another name"
+                f"the manifest's column {name} is {ours.type}, of what is embedded it is "
+                f"{theirs.type}; write it as {theirs.type}, or give it another name"
             ) from error
-    return Listing(tracks, listing.ignored)
 
 
 def _check_deleted(config: CatalogueConfig, state: State, found: Difference) -> None:
@@ -241,13 +236,13 @@ def _check_deleted(config: CatalogueConfig, state: State, found: Difference) -> 
         )
 
 
-def _check_faulty(config: CatalogueConfig, listing: Listing, found: Difference) -> None:
+def check_faulty(config: CatalogueConfig, listing: Listing, found: Difference) -> None:
     """Refuse a catalogue of which too much cannot even be tried, and that is not yet told of."""
-    num, listed_ = len(found.faulty), len(listing.tracks)
-    if num > max(config.min_failed, config.max_failed_share * listed_):
+    num, num_listed = len(found.faulty), len(listing.tracks)
+    if num > max(config.min_failed, config.max_failed_share * num_listed):
         example = found.faulty["fault"][0].as_py()
         raise ConfigError(
-            f"{config.catalogue_uri}: {num} of {listed_} tracks cannot be tried, at most "
+            f"{config.catalogue_uri}: {num} of {num_listed} tracks cannot be tried, at most "
             f"{config.max_failed_share:.0%} expected; the first: {example}. Is it the right "
             "catalogue? If so, raise --max_failed_share"
         )

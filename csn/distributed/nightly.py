@@ -166,9 +166,11 @@ def _finish(run: _Run) -> State:
         old = compaction.orphans(night.output_uri, night.model.digest, state, before_s)
         run.spent.removed = compaction.remove_all(old, config.workers.patience_s)
     current = current_model(night.output_uri)
+    is_whole = config.only == "all" and config.make_current
     # A model without any rows takes no readers away from one that has some.
-    is_whole = config.only == "all" and (current is None or len(state.of(ADD)) > 0)
-    if config.make_current and is_whole and current != night.model.digest:
+    if current is not None and not len(state.of(ADD)):
+        is_whole = False
+    if is_whole and current != night.model.digest:
         make_current(night.output_uri, night.model.digest)
         log.info("readers are pointed to model %s", night.model.digest)
     return state

@@ -23,9 +23,11 @@ def scheduler_of(sweep: Sweep) -> ASHAScheduler | None:
     num_epochs = sweep.config.training.num_epochs
     if sweep.scheduler == "none" or num_epochs < 2:
         return None
-    # Two looks, the later before half: a third would fall on the last epoch. At `max_t`, beyond
-    # it, Tune would end a trial before its network is kept.
+    # Two looks at most, and none at the last epoch: there, and at `max_t`, Tune would end a trial
+    # before its network is kept.
     grace = num_epochs // REDUCTION**2 + 1
+    if grace * REDUCTION == num_epochs:
+        grace += 1
     return ASHAScheduler(
         EPOCHS, max_t=num_epochs + 1, grace_period=grace, reduction_factor=REDUCTION
     )

@@ -13,7 +13,7 @@ import random
 import time
 from collections import Counter as Tally
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,12 +26,12 @@ from ray.exceptions import RayError, RayTaskError
 from csn.catalogue.committing import Committer
 from csn.catalogue.difference import shard_places
 from csn.catalogue.entries import ADD, ENTRY_SCHEMA, REJECT
-from csn.config import CatalogueConfig
+from csn.config.catalogue import EmbedderConfig
 from csn.distributed import cluster
 from csn.distributed.catalogue_worker import CatalogueWorker, ShardResult, reject
 from csn.distributed.night import Night
 from csn.distributed.progress import Counter
-from csn.errors import CatalogueError
+from csn.errors import CatalogueError, last_line
 
 log = logging.getLogger(__name__)
 
@@ -58,24 +58,21 @@ class Fleet:
         return max(1, int(self.cpus))
 
     @classmethod
-    def of(cls, config: CatalogueConfig, num_tracks: int) -> "Fleet":
-        """As many workers as the cluster holds, or as are asked for.
-
-        Raises
-        ------
-        ConfigError
-            Not one of them fits.
-        """
-        asked, gpus = config.workers, float(config.workers.use_gpu)
-        gpu = {"GPU": gpus} if gpus else {}
-        least = {"CPU": asked.cpus_per_worker or 1.0} | gpu
-        cluster.check_has(asked.wait_for_nodes_s, least, "by a worker that embeds")
-        cpus = asked.cpus_per_worker or (cluster.cpus_per_gpu() if gpus else 1.0)
-        size = fitting = cluster.room_for({"CPU": cpus} | gpu)
+    def of(
+        cls, asked: EmbedderConfig, num_tracks: int, nodes: Sequence[Mapping[str, float]]
+    ) -> "Fleet":
+        """As many workers as `nodes` hold, or as are asked for."""
+        gpus = float(asked.use_gpu)
+        cpus = asked.cpus_per_worker or (cluster.cpus_per_gpu(nodes) if gpus else 1.0)
+        size = fitting = cluster.room_for(nodes, _reserved(cpus, gpus))
         if asked.num_workers:
             # Where nodes come when asked, workers wait for theirs while others work.
             size = asked.num_workers if asked.wait_for_nodes_s else min(asked.num_workers, fitting)
         return cls(max(1, min(size, -(-num_tracks // SCOUTS))), cpus, gpus)
+
+
+def _reserved(cpus: float, gpus: float) -> dict[str, float]:
+    return {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
 
 
 @dataclass(slots=True)
@@ -133,7 +130,10 @@ class Shards:
 
     def __init__(self, night: Night, committer: Committer, done: Done) -> None:
         self._night, self._committer, self.done = night, committer, done
-        self.fleet = Fleet.of(night.config, len(night.difference.todo))
+        asked = night.config.workers
+        least = _reserved(asked.cpus_per_worker or 1.0, float(asked.use_gpu))
+        cluster.check_has(asked.wait_for_nodes_s, least, "by a worker that embeds")
+        self.fleet = Fleet.of(asked, len(night.difference.todo), cluster.nodes())
         self._pending = deque(self._cut(night.difference.todo))
         self._refreshed = time.monotonic()
         self._failed_starts = 0
@@ -230,8 +230,7 @@ class Shards:
         except RayError as error:  # the worker, its node or its memory is gone
             self._failed_starts += work is None
             if self._failed_starts > MAX_FAILED_STARTS * self.fleet.num_workers:
-                last = str(error).strip().splitlines()[-1]
-                raise CatalogueError(f"workers do not start: {last}") from error
+                raise CatalogueError(f"workers do not start: {last_line(error)}") from error
             return None
         if work:
             return [result]

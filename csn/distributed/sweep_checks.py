@@ -90,7 +90,7 @@ def num_at_once(sweep: Sweep, noted: int | None = None) -> int:
         tried = (
             "the sweep began with so many; bring more nodes"
             if noted
-            else ("lower --max_concurrent or --workers.cpus_per_train_worker")
+            else "lower --max_concurrent or --workers.cpus_per_train_worker"
         )
         raise ConfigError(
             f"{told}, the cluster has {cluster.described(have)} on {len(nodes)} nodes, room for "

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from csn import storage
 from csn.conditions import MIX
 from csn.config import ExperimentConfig
-from csn.distributed.compatibility import ADVICE, check_scored
-from csn.errors import ConfigError
+from csn.distributed.compatibility import check_scored
 from csn.evaluation.neighbours import Metric
 from csn.model import checkpoint
 from csn.model.librosa_features import LibrosaFeatures
@@ -35,12 +34,6 @@ def system_digests(config: ExperimentConfig, paths: Paths) -> dict[str, str]:
     """Digest of each system that is scored: the network's, and those of the baselines."""
     loaded = checkpoint.load(paths.best_checkpoint)
     check_scored(paths.best_checkpoint, loaded.config, config)
-    own = not config.evaluation.checkpoint_uri
-    if own and loaded.config.seed != config.seed:
-        raise ConfigError(
-            f"{paths.best_checkpoint} was trained with seed={loaded.config.seed}, not "
-            f"{config.seed}; {ADVICE}, or another --name"
-        )
     return {OURS: loaded.digest} | baseline_digests(config)
 
 

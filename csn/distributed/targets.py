@@ -24,6 +24,7 @@ import torch
 from csn import curriculum, storage
 from csn.conditions import INSTRUMENTS
 from csn.config import ExperimentConfig
+from csn.distributed import cluster
 from csn.distributed.bank import Bank, mixes_of
 from csn.distributed.embedding import BATCH_S, actor_pool
 from csn.distributed.objectives import TARGET_ROWS, objective_of
@@ -84,7 +85,8 @@ def _vectors(
         if same_teachers and written.drop(["vector"]).equals(table):
             return _as_array(written["vector"])
     # What reads the tracks needs CPUs that actors, once they are there, do not give back.
-    ray.wait(list(bank.refs.values()), num_returns=len(bank.refs), fetch_local=False)
+    refs = list(bank.refs.values())
+    ray.wait(refs, num_returns=len(refs), timeout=cluster.LIMIT_S, fetch_local=False)
     size = min(KEYS_PER_BLOCK, max(1, len(keys) // 8))
     blocks = [table.slice(i, size) for i in range(0, len(keys), size)]
     dataset = ray.data.from_arrow(blocks).map_batches(

@@ -44,7 +44,7 @@ from csn.distributed.progress import Board, Counter, Stages
 from csn.distributed.targets import with_targets
 from csn.distributed.train_loop import FAULTY_AUDIO, train_worker
 from csn.distributed.validation import validation_set
-from csn.errors import TrainingError
+from csn.errors import TrainingError, last_line
 from csn.model import checkpoint
 from csn.model.network import build_network
 from csn.paths import Paths
@@ -227,7 +227,7 @@ def _run(
         if cause := cluster.own_error(getattr(error, "controller_failure", None)):
             raise cause from error
         raise TrainingError(
-            f"training failed ({str(error).strip().splitlines()[-1]}); its checkpoints are in "
+            f"training failed ({last_line(error)}); its checkpoints are in "
             f"{paths.experiment('checkpoints')}, the same command goes on from the last one"
         ) from error
 

@@ -51,7 +51,7 @@ from csn.distributed.trials import (
     run_trial,
     sweep_uri,
 )
-from csn.errors import ConfigError, StorageError
+from csn.errors import ConfigError, StorageError, last_line
 from csn.paths import Paths
 from csn.search_space import Sweep
 
@@ -233,7 +233,9 @@ def _run_trials(
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     results = tuner.fit()
     return {
-        PurePath(result.path).name: "" if result.error is None else last_line(result.error)
+        PurePath(result.path).name: (
+            "" if (e := result.error) is None else last_line(cluster.own_error(e) or e)
+        )
         for result in results
     }
 
@@ -264,10 +266,3 @@ def _new_tuner(sweep: Sweep, trainable: Any, space: dict[str, Any], slots: int) 
             verbose=0,
         ),
     )
-
-
-def last_line(error: BaseException) -> str:
-    """Say what a trial failed of, without Ray's account of where."""
-    own = cluster.own_error(error)
-    lines = str(own or error).strip().splitlines()
-    return lines[-1].strip() if lines else type(error).__name__

@@ -4,7 +4,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from aiohttp import ClientPayloadError
+from aiohttp import ClientPayloadError, ServerDisconnectedError
 
 from csn import shared_storage, storage
 from csn.errors import StorageError
@@ -39,12 +39,13 @@ def test_store_whose_first_answer_is_lost_is_no_bad_one(tmp_path, monkeypatch):
         shared_storage.check_creates(str(tmp_path))
 
 
-def test_answer_that_breaks_off_is_the_store_s_fault_and_passes():
+@pytest.mark.parametrize("kind", [ClientPayloadError, ServerDisconnectedError])
+def test_answer_that_breaks_off_is_the_store_s_fault_and_passes(kind):
     with (
         pytest.raises(StorageError) as caught,
         storage.explained("s3://bucket/key", "reading"),
     ):
-        raise ClientPayloadError("Response payload is not completed")
+        raise kind("Response payload is not completed")
     assert shared_storage.is_passing(caught.value)
 
 

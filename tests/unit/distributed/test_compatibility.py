@@ -20,6 +20,12 @@ def test_network_is_scored_as_it_learnt():
     cosine = replace(ours, loss=replace(ours.loss, distance="cosine"))
     with pytest.raises(ConfigError, match=r"loss\.distance=cosine, .* --loss\.distance cosine"):
         check_scored("there", cosine, ours)
+    other = replace(ours, seed=1)
+    with pytest.raises(ConfigError, match=r"there was trained with seed=0, this .* says 1"):
+        check_scored("there", ours, other)
+    # A network that is named need not have the seed by which it is asked.
+    named = replace(other.evaluation, checkpoint_uri="there")
+    check_scored("there", ours, replace(other, evaluation=named))
 
 
 def test_network_to_start_from_has_weights_of_the_same_shapes(tmp_path):

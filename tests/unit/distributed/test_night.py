@@ -4,9 +4,11 @@ import pyarrow as pa
 import pytest
 
 from csn import storage
+from csn.catalogue.difference import difference
 from csn.catalogue.entries import Shard, ShardFile, State
 from csn.catalogue.listing import LISTING_SCHEMA, Listing
-from csn.distributed.night import in_committed_types
+from csn.config import CatalogueConfig
+from csn.distributed.night import check_carried, check_faulty
 from csn.errors import ConfigError
 
 
@@ -25,17 +27,32 @@ def listing(**carried):
     return Listing(tracks, {})
 
 
-def test_columns_keep_the_types_of_what_is_committed(tmp_path, state):
-    tonight = listing(year=[1999.0, None, 2001.0], mood=["sad", "calm", None])
-    found = in_committed_types(tonight, state, str(tmp_path))
-    assert found.tracks["year"].to_pylist() == [1999, None, 2001]
-    assert found.tracks.schema.field("year").type == pa.int64()
-    assert found.carried == ["year", "mood"]
-    assert in_committed_types(tonight, State(), str(tmp_path)) == tonight
+def test_numbers_go_together_and_so_does_what_is_missing(tmp_path, state):
+    tonight = listing(year=[1999.5, None, 2001.0], mood=["sad", "calm", None])
+    check_carried(tonight, state, str(tmp_path))
+    check_carried(listing(year=[None, None, None], genre=[None] * 3), state, str(tmp_path))
+    check_carried(listing(year=["late", "", ""]), State(), str(tmp_path))
 
 
-def test_values_that_do_not_fit_are_refused(tmp_path, state):
+def test_column_that_no_reader_could_put_beside_the_committed_is_refused(tmp_path, state):
     with pytest.raises(ConfigError, match=r"column year is string, of what is embedded .* int64"):
-        in_committed_types(listing(year=["1999", "last year", ""]), state, str(tmp_path))
-    with pytest.raises(ConfigError, match="column year is double"):
-        in_committed_types(listing(year=[1999.5, 1.0, 2.0]), state, str(tmp_path))
+        check_carried(listing(year=["1999", "last year", ""]), state, str(tmp_path))
+    with pytest.raises(ConfigError, match="column genre is int64"):
+        check_carried(listing(genre=[1, 2, 3]), state, str(tmp_path))
+
+
+@pytest.mark.parametrize(("num_faulty", "share", "refused"), [(3, 0.5, True), (3, 1, False)])
+def test_catalogue_of_which_most_cannot_be_tried_is_refused(num_faulty, share, refused):
+    tonight = listing()
+    place = LISTING_SCHEMA.get_field_index("fault")
+    faults = pa.array(["no such file"] * num_faulty + [""] * (3 - num_faulty))
+    tonight = Listing(tonight.tracks.set_column(place, "fault", faults), {})
+    found = difference(tonight, State(), "S", max_attempts=3)
+    config = CatalogueConfig(
+        checkpoint_uri="net", catalogue_uri="music", min_failed=2, max_failed_share=share
+    )
+    if not refused:
+        check_faulty(config, tonight, found)
+        return
+    with pytest.raises(ConfigError, match=r"music: 3 of 3 tracks .*; the first: no such file"):
+        check_faulty(config, tonight, found)

@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from csn.catalogue.snapshot import read_rows
 from csn.errors import ProtocolError, StorageError
 from csn.search.shards import carried, read_shard, shards_of, taking_part
 
@@ -68,6 +69,19 @@ def test_shard_from_before_a_column_lets_no_track_through_by_it(tmp_path, vector
         assert len(read_shard(shard, where="year < 8").facts) == num
         assert taking_part(shard, where="year < 8", thresholds={})[1].sum() == num
         assert len(read_shard(shard, where="year < 8 or track_id >= ''").facts) == NUM
+
+
+def test_columns_of_numbers_are_read_together_whatever_their_types(tmp_path, vectors):
+    years = {"old": range(NUM), "new": [year + 0.5 for year in range(NUM)]}
+    files = [
+        file
+        for name, year in years.items()
+        for file in catalogue_files.write_shards(
+            str(tmp_path / name), vectors, num_shards=1, carried={"year": year}
+        )
+    ]
+    rows = read_rows(catalogue_files.snapshot_of(files, vectors), "track", "drums")
+    assert sorted(rows["year"].to_pylist()) == [n / 2 for n in range(2 * NUM)]
 
 
 def test_by_cosine_vectors_have_length_1_and_those_without_direction_are_left_out(
