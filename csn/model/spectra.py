@@ -62,7 +62,9 @@ class MagnitudeSpectrum(nn.Module):
             pad_mode="constant",
             return_complex=True,
         )
-        return spectrum.abs()
+        real, imaginary = torch.view_as_real(spectrum).unbind(-1)
+        # On a CPU half the time of the absolute value, which guards against overflow.
+        return real.square().addcmul_(imaginary, imaginary).sqrt_()
 
 
 def mel_bank(window: int, sample_rate_hz: int, num_mels: int) -> Float[Tensor, "bins bands"]:
