@@ -79,18 +79,22 @@ class Maker:
 
 
 def _plan(config_json: str, tracks: pa.Table) -> None:
-    from csn.distributed.plans import plan_rows  # imports torch, which whoever waits can spare
+    # imports torch, which whoever waits can spare
+    from csn.distributed.plans import plan_rows, renew
 
     cluster.quieten()
     config = from_json(config_json)
+    renew(config, tracks)
     plan_rows(config, tracks, _stages(config))
 
 
 def _train(config_json: str, tracks: pa.Table) -> None:
+    from csn.distributed.plans import renew
     from csn.distributed.training import fit
 
     cluster.quieten()
     config = from_json(config_json)
+    renew(config, tracks)
     fit(config, tracks, _stages(config))
 
 

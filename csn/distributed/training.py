@@ -39,7 +39,7 @@ from csn.config import ExperimentConfig, WorkerConfig, to_json
 from csn.distributed import cluster
 from csn.distributed.bank import load_bank
 from csn.distributed.objectives import objective_of, with_facts
-from csn.distributed.plans import Offered, plan_rows, split_of
+from csn.distributed.plans import Offered, plan_rows, renew, split_of
 from csn.distributed.progress import Board, Counter, Stages
 from csn.distributed.targets import with_targets
 from csn.distributed.train_loop import FAULTY_AUDIO, train_worker
@@ -107,8 +107,7 @@ def fit(
         log.info("train: %s is trained already", finished.uri)
         return finished
     cluster.check_fits(config.workers)
-    for earlier in curriculum.before(config):
-        fit(earlier, tracks, stages.within(earlier.name.partition("-")[0]))
+    fit_before(config, tracks, stages)
     started_at = storage.utc_now()
     rows, found = plan_rows(config, tracks, stages)
     objective = objective_of(config)
@@ -139,6 +138,13 @@ def fit(
         counter.audio_hours = mixes * config.audio.segment_s / 3600
         counter.detail = f"{len(trained.history)} epochs, best {trained.best_epoch + 1}"
     return trained
+
+
+def fit_before(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> None:
+    """Train what `config` builds on, where it is not yet trained on these very tracks."""
+    for earlier in curriculum.before(config):
+        renew(earlier, tracks)
+        fit(earlier, tracks, stages.within(earlier.name.partition("-")[0]))
 
 
 def _tracks_of(rows: pa.Table) -> set[str]:

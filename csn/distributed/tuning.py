@@ -42,7 +42,7 @@ from csn.distributed.sweep_checks import (
     num_at_once,
 )
 from csn.distributed.sweep_results import write_results
-from csn.distributed.training import fit
+from csn.distributed.training import fit_before
 from csn.distributed.trials import (
     LISTED,
     OBJECTIVE,
@@ -193,8 +193,7 @@ def _kept_start(sweep: Sweep, tracks: pa.Table, stages: Stages) -> dict[str, Any
     config = sweep.config
     if not sweep.space.keep_start or not curriculum.before(config):
         return {}
-    for earlier in curriculum.before(config):
-        fit(earlier, tracks, stages.within(earlier.name.partition("-")[0]))
+    fit_before(config, tracks, stages)
     kept: dict[str, Any] = {}
     if curriculum.needs_teachers(config):
         kept["teachers_uri"] = curriculum.teachers_uri(config)

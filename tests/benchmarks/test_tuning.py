@@ -58,11 +58,10 @@ def test_two_trials_at_a_time(composed: Any, record: Any) -> None:
         f"a trial takes {alone:.1f} s alone, {together:.1f} s beside another",
     )
     alone_s, beside_s = (sum(found) / len(found) for found in overheads.values())
-    # As above: of two that start at once on the same cores each has half of them.
     record(
         "tune_overhead",
-        20 / max(alone_s, beside_s / 2),
+        20 / ((alone_s + beside_s) / 2),
         1.0,
         f"a trial takes {alone_s:.1f} s beside its epochs, of at most 20, and {beside_s:.1f} s "
-        "where two at a time share the cores: actor, plan, workers, export",
+        "where two start at once on the same cores: actor, plan, workers, export",
     )

@@ -1,9 +1,14 @@
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from prepared_tracks import table, whole
 
-from csn.distributed.plans import epoch_rows, split_of
+from csn import recipes, storage
+from csn.distributed.plans import epoch_rows, renew, split_of
+from csn.paths import Paths
 
 law = settings(max_examples=40, deadline=None)
 epochs = st.integers(0, 20)
@@ -93,3 +98,46 @@ def test_split_has_its_tracks_alone(split):
     tracks = pa.table({"track_id": ["A", "B", "C"], "split": ["train", "test", "train"]})
     expected = {"train": ["A", "C"], "validation": [], "test": ["B"]}
     assert split_of(tracks, split)["track_id"].to_pylist() == expected[split]
+
+
+@pytest.fixture
+def made(tmp_path):
+    """What was made from three train tracks under a name that experiments share."""
+    config = recipes.tiny()
+    corpus = replace(config.corpus, num_train_tracks=3)
+    config = replace(config, name="teachers-abc", root=str(tmp_path), corpus=corpus)
+    renew(config, tracks_of("abc"))
+    storage.write_bytes(Paths(config).plan, b"a plan")
+    return config
+
+
+def tracks_of(names):
+    return table(*[whole(name, 10.0) for name in names])
+
+
+@pytest.mark.parametrize("names", ["abc", "abcd"])
+def test_what_was_made_from_the_same_tracks_stays(made, names):
+    renew(made, tracks_of(names))  # of four the first three are used
+    assert storage.exists(Paths(made).plan)
+
+
+@pytest.mark.parametrize(
+    "tracks",
+    [
+        pytest.param(tracks_of("ab"), id="one-less"),
+        pytest.param(tracks_of("abd"), id="another"),
+        pytest.param(table(*[whole(name, 11.0) for name in "abc"]), id="other-lengths"),
+    ],
+)
+def test_what_was_made_from_other_tracks_begins_anew_once(made, tracks):
+    renew(made, tracks)
+    assert not storage.exists(Paths(made).plan)
+    storage.write_bytes(Paths(made).plan, b"another plan")
+    renew(made, tracks)
+    assert storage.exists(Paths(made).plan)
+
+
+def test_what_says_nothing_of_its_tracks_stays(made):
+    storage.remove(Paths(made).experiment("tracks.json"))
+    renew(made, tracks_of("ab"))
+    assert storage.exists(Paths(made).plan)
