@@ -19,7 +19,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import pyarrow as pa
 import ray
 from ray.exceptions import RayError
 
@@ -28,7 +27,6 @@ from csn.config import CorpusConfig, ExperimentConfig, WorkerConfig, from_json, 
 from csn.distributed import cluster, experiment, ingest
 from csn.distributed.compatibility import check_kept, check_separator, check_start
 from csn.distributed.gathering import gathered
-from csn.distributed.plans import renew
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported
 from csn.distributed.scoring import SCORES
@@ -120,39 +118,28 @@ def _prepare(entries: Sequence[Entry]) -> dict[str, CsnError]:
     dict
         What is wrong with the corpus of some experiments, by their names.
     """
-    tried: dict[tuple[str, CorpusConfig], pa.Table | CsnError] = {}
-    faults: dict[str, CsnError] = {}
+    tried: dict[tuple[str, CorpusConfig], CsnError | None] = {}
     for entry in entries:
         if _corpus_of(entry) not in tried:
-            tried[_corpus_of(entry)] = _tracks_or_fault(entry.config)
-        found = tried[_corpus_of(entry)]
-        if isinstance(found, CsnError):
-            faults[entry.name] = found
-        else:
-            _renew_before(entry.config, found)
-    return faults
-
-
-def _renew_before(config: ExperimentConfig, tracks: pa.Table) -> None:
-    """Remove what `config` builds on where other tracks made it: while no experiment reads it."""
-    for earlier in curriculum.before(config):
-        renew(earlier, tracks)
-        _renew_before(earlier, tracks)
+            tried[_corpus_of(entry)] = _corpus_fault(entry.config)
+    faults = {entry.name: tried[_corpus_of(entry)] for entry in entries}
+    return {name: fault for name, fault in faults.items() if fault}
 
 
 def _corpus_of(entry: Entry) -> tuple[str, CorpusConfig]:
     return Paths(entry.config).prepared, entry.config.corpus
 
 
-def _tracks_or_fault(config: ExperimentConfig) -> pa.Table | CsnError:
-    """Compose and prepare the corpus of `config`; returns its tracks, or why that failed."""
+def _corpus_fault(config: ExperimentConfig) -> CsnError | None:
+    """Compose and prepare the corpus of `config`; returns why that failed, if it did."""
     stages = Stages(storage.join(Paths(config).prepared, "stages.json"))
     try:
         ingest.compose(config, stages)
-        return ingest.prepare(config, stages)
+        ingest.prepare(config, stages)
     except CsnError as error:
         log.warning("%s: %s", config.corpus.name, error)
         return error
+    return None
 
 
 def num_at_once(workers: Iterable[WorkerConfig], nodes: Sequence[Mapping[str, float]]) -> int:

@@ -37,8 +37,6 @@ log = logging.getLogger(__name__)
 
 ROWS_PER_TASK = 1_000
 """About 0.3 s of drawing: a block costs Ray some 30 ms."""
-_FACTS = ["track_id", "sample_rate_hz", "num_samples", "tempo_bpm", "onset_s"]
-"""Columns of `TRACK_SCHEMA` that tell a track from another."""
 _SCHEMAS = {
     "triplets": TRIPLET_SCHEMA,
     "track_triplets": TRIPLET_SCHEMA,
@@ -53,31 +51,33 @@ def split_of(tracks: pa.Table, split: str) -> pa.Table:
     return tracks.filter(pa.compute.equal(tracks["split"], split))
 
 
-def renew(config: ExperimentConfig, tracks: pa.Table) -> None:
-    """Remove what stands under the name of `config`, where it was made from other `tracks`.
+def note_tracks(config: ExperimentConfig, tracks: pa.Table) -> None:
+    """Note what is made under the name of `config` from, or warn of what was made from others.
 
     For what experiments share: its name carries the digest of a configuration, and to the corpus
-    that this names tracks may have been added since, or taken from it.
+    that this names tracks may have been added since. It stays as it is, since others may be at
+    work with it, and a training that was interrupted goes on with what it began with.
     """
     used = [
         split_of(tracks, "train").slice(0, config.corpus.num_train_tracks),
         split_of(tracks, "validation"),
     ]
-    facts = [table.select(_FACTS).to_pylist() for table in used]
+    facts = [table.select(["track_id", "num_samples"]).to_pylist() for table in used]
     now = {"digest": storage.digest(facts), "num_tracks": sum(map(len, used))}
     uri = Paths(config).experiment("tracks.json")
-    before = storage.read_json(uri) if storage.exists(uri) else None
-    if before == now:
+    if not storage.exists(uri):
+        storage.write_json(uri, now)
         return
-    if before is not None:
+    before = storage.read_json(uri)
+    if before["digest"] != now["digest"]:
         log.warning(
-            "%s was made from other tracks (%s, and now %s): it begins anew",
+            "%s was made from other tracks (%s then, %s now) and is used as it is; for one of "
+            "these remove %s, or give another --root",
             config.name,
             before["num_tracks"],
             now["num_tracks"],
+            Paths(config).experiment(),
         )
-        storage.remove(Paths(config).experiment())
-    storage.write_json(uri, now)
 
 
 Offered = Candidates | Recordings

@@ -80,21 +80,21 @@ class Maker:
 
 def _plan(config_json: str, tracks: pa.Table) -> None:
     # imports torch, which whoever waits can spare
-    from csn.distributed.plans import plan_rows, renew
+    from csn.distributed.plans import note_tracks, plan_rows
 
     cluster.quieten()
     config = from_json(config_json)
-    renew(config, tracks)
+    note_tracks(config, tracks)
     plan_rows(config, tracks, _stages(config))
 
 
 def _train(config_json: str, tracks: pa.Table) -> None:
-    from csn.distributed.plans import renew
+    from csn.distributed.plans import note_tracks
     from csn.distributed.training import fit
 
     cluster.quieten()
     config = from_json(config_json)
-    renew(config, tracks)
+    note_tracks(config, tracks)
     fit(config, tracks, _stages(config))
 
 

@@ -101,6 +101,11 @@ def num_at_once(sweep: Sweep, noted: int | None = None) -> int:
 
 
 def num_fitting(workers: WorkerConfig, nodes: Sequence[Mapping[str, float]]) -> int:
-    """How many trials fit on nodes beside what renders for all of them."""
+    """How many trials fit on nodes beside what renders for all of them.
+
+    One does where fewer workers than it may have are enough for it.
+    """
     room = cluster.room_beside_rendering(nodes, cluster.reserved(workers))
-    return room // workers.num_train_workers
+    if whole := room // workers.num_train_workers:
+        return whole
+    return int(workers.min_train_workers is not None and not cluster.shortage(workers, nodes))

@@ -39,7 +39,7 @@ from csn.config import ExperimentConfig, WorkerConfig, to_json
 from csn.distributed import cluster
 from csn.distributed.bank import load_bank
 from csn.distributed.objectives import objective_of, with_facts
-from csn.distributed.plans import Offered, plan_rows, renew, split_of
+from csn.distributed.plans import Offered, note_tracks, plan_rows, split_of
 from csn.distributed.progress import Board, Counter, Stages
 from csn.distributed.targets import with_targets
 from csn.distributed.train_loop import FAULTY_AUDIO, train_worker
@@ -141,9 +141,9 @@ def fit(
 
 
 def fit_before(config: ExperimentConfig, tracks: pa.Table, stages: Stages) -> None:
-    """Train what `config` builds on, where it is not yet trained on these very tracks."""
+    """Train what `config` builds on, where that is not trained yet."""
     for earlier in curriculum.before(config):
-        renew(earlier, tracks)
+        note_tracks(earlier, tracks)
         fit(earlier, tracks, stages.within(earlier.name.partition("-")[0]))
 
 

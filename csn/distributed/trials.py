@@ -19,6 +19,7 @@ queue in a process of its own, which takes two to three seconds of a core to sta
 import logging
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -34,7 +35,7 @@ from csn.config.overrides import with_overrides
 from csn.distributed import cluster
 from csn.distributed.progress import Stages
 from csn.distributed.sharing import copy_plan
-from csn.errors import TrainingError, in_a_line
+from csn.errors import StorageError, TrainingError, in_a_line
 from csn.paths import Paths
 from csn.search_space import Sweep
 
@@ -164,7 +165,8 @@ def run_trial(drawn: Mapping[str, Any], settings: TrialSettings) -> None:
         if isinstance(error, WorkerCrashedError):
             # Where Tune stops this trial, its task dies first and this process a moment later.
             time.sleep(STOPPING_S)
-        note = read_note(sweep, trial_id) or note  # with the epochs until then
+        with suppress(StorageError):
+            note = read_note(sweep, trial_id) or note  # with the epochs until then
         note.failures.append(_reason(error))
         note.seconds = before_s + time.time() - began_at
         write_note(sweep, note)
@@ -175,14 +177,15 @@ def run_trial(drawn: Mapping[str, Any], settings: TrialSettings) -> None:
     tune.report(summary(note, metric, sweep.space.mode))
 
 
-def _tell_until(driven: ray.ObjectRef, settings: TrialSettings, before: Note) -> None:
-    """Tell Tune of each validation that is noted beyond those `before`, until training has ended.
+def _tell_until(driven: ray.ObjectRef, settings: TrialSettings, note: Note) -> None:
+    """Tell Tune of each validation that is noted, until training has ended.
 
-    Epochs that are repeated after a failure were told of when they were first there.
+    Those before this try as well: after a driver was lost, Tune knows of none by epoch.
     """
-    told = before.rows[-1]["epoch"] if before.rows else -1
+    told = -1.0
     while not ray.wait([driven], timeout=POLL_S)[0]:
-        note = read_note(settings.sweep, before.trial_id) or before
+        with suppress(StorageError):  # the next look may find more
+            note = read_note(settings.sweep, note.trial_id) or note
         for place, row in enumerate(note.rows):
             if row["epoch"] > told:
                 told = row["epoch"]

@@ -94,7 +94,7 @@ def tune_recipe(sweep: Sweep) -> str:
     with cluster.joined():
         workers = sweep.config.workers
         # Where nodes come when asked, so many that all trials run that may run at a time.
-        wanted = min(sweep.max_concurrent or 1, sweep.num_samples)
+        wanted = _noted_slots(sweep) or min(sweep.max_concurrent or 1, sweep.num_samples)
         cluster.check_fits(workers, wanted if workers.wait_for_nodes_s else 1)
         _claim(sweep)
         slots = _slots(sweep)
@@ -174,10 +174,14 @@ def _described(sweep: Sweep) -> dict[str, Any]:
 
 def _slots(sweep: Sweep) -> int:
     """How many trials run at a time; Tune goes on with as many as it began with."""
-    described = storage.read_json(sweep_uri(sweep, "sweep.json"))
-    slots = num_at_once(sweep, described.get("at_once"))
+    slots = num_at_once(sweep, _noted_slots(sweep))
     _add_to_description(sweep, at_once=slots)
     return slots
+
+
+def _noted_slots(sweep: Sweep) -> int | None:
+    uri = sweep_uri(sweep, "sweep.json")
+    return storage.read_json(uri).get("at_once") if storage.exists(uri) else None
 
 
 def _add_to_description(sweep: Sweep, **more: Any) -> None:
@@ -223,7 +227,7 @@ def _run_trials(
     space: dict[str, Any] = {}
     if sweep.search != "optuna":
         space[LISTED] = tune.grid_search([json.dumps(values) for values in sweep.listed()])
-    if tune.Tuner.can_restore(folder):
+    if _is_restorable(folder):
         log.info("sweep %s goes on", sweep.name)
         tuner = tune.Tuner.restore(folder, trainable=trainable, param_space=space)
     else:
@@ -237,6 +241,25 @@ def _run_trials(
         )
         for result in results
     }
+
+
+def _is_restorable(folder: str) -> bool:
+    """Whether Tune can go on from its state in `folder`; removes what a kill cut short of it.
+
+    Tune has a state some seconds after it began, and until then would refuse for ever to go on:
+    it begins anew.
+    """
+    uris = [uri for uri in storage.list_uris(folder, ".json") if "/experiment_state-" in uri]
+    for uri in reversed(uris):
+        try:
+            json.loads(storage.read_bytes(uri))
+        except ValueError:
+            log.warning("%s was cut short: what was known before counts", uri)
+            storage.remove(uri)
+        else:
+            return tune.Tuner.can_restore(folder)
+    storage.remove(folder)
+    return False
 
 
 def _new_tuner(sweep: Sweep, trainable: Any, space: dict[str, Any], slots: int) -> tune.Tuner:

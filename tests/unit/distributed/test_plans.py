@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from prepared_tracks import table, whole
 
 from csn import recipes, storage
-from csn.distributed.plans import epoch_rows, renew, split_of
+from csn.distributed.plans import epoch_rows, note_tracks, split_of
 from csn.paths import Paths
 
 law = settings(max_examples=40, deadline=None)
@@ -106,38 +106,35 @@ def made(tmp_path):
     config = recipes.tiny()
     corpus = replace(config.corpus, num_train_tracks=3)
     config = replace(config, name="teachers-abc", root=str(tmp_path), corpus=corpus)
-    renew(config, tracks_of("abc"))
-    storage.write_bytes(Paths(config).plan, b"a plan")
+    note_tracks(config, tracks_of("abc"))
     return config
 
 
-def tracks_of(names):
-    return table(*[whole(name, 10.0) for name in names])
+def tracks_of(names, length_s=10.0):
+    return table(*[whole(name, length_s, tempo_bpm=float("nan")) for name in names])
+
+
+def warnings(caplog):
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
 
 
 @pytest.mark.parametrize("names", ["abc", "abcd"])
-def test_what_was_made_from_the_same_tracks_stays(made, names):
-    renew(made, tracks_of(names))  # of four the first three are used
-    assert storage.exists(Paths(made).plan)
+def test_what_was_made_from_the_same_tracks_is_used(made, caplog, names):
+    note_tracks(made, tracks_of(names))  # of four the first three are used
+    assert not warnings(caplog)
 
 
 @pytest.mark.parametrize(
-    "tracks",
+    ("tracks", "then_and_now"),
     [
-        pytest.param(tracks_of("ab"), id="one-less"),
-        pytest.param(tracks_of("abd"), id="another"),
-        pytest.param(table(*[whole(name, 11.0) for name in "abc"]), id="other-lengths"),
+        pytest.param(tracks_of("ab"), "3 then, 2 now", id="one-less"),
+        pytest.param(tracks_of("abd"), "3 then, 3 now", id="another"),
+        pytest.param(tracks_of("abc", 11.0), "3 then, 3 now", id="other-lengths"),
     ],
 )
-def test_what_was_made_from_other_tracks_begins_anew_once(made, tracks):
-    renew(made, tracks)
-    assert not storage.exists(Paths(made).plan)
-    storage.write_bytes(Paths(made).plan, b"another plan")
-    renew(made, tracks)
-    assert storage.exists(Paths(made).plan)
-
-
-def test_what_says_nothing_of_its_tracks_stays(made):
-    storage.remove(Paths(made).experiment("tracks.json"))
-    renew(made, tracks_of("ab"))
-    assert storage.exists(Paths(made).plan)
+def test_what_was_made_from_other_tracks_is_told_of_and_kept(made, caplog, tracks, then_and_now):
+    before = storage.read_bytes(Paths(made).experiment("tracks.json"))
+    note_tracks(made, tracks)
+    (told,) = warnings(caplog)
+    assert f"teachers-abc was made from other tracks ({then_and_now})" in told
+    assert storage.read_bytes(Paths(made).experiment("tracks.json")) == before

@@ -58,6 +58,13 @@ def test_trials_share_what_renders(workers, have, fitting):
     assert num_fitting(replace(WorkerConfig(), **workers), [have]) == fitting
 
 
+def test_a_trial_fits_where_the_least_of_its_workers_do():
+    workers = WorkerConfig(num_train_workers=4, min_train_workers=1, use_gpu=True)
+    assert num_fitting(workers, [{"CPU": 8, "GPU": 2}]) == 1
+    assert num_fitting(workers, [{"CPU": 16, "GPU": 8}]) == 2
+    assert num_fitting(workers, [{"CPU": 8}]) == 0
+
+
 def test_trials_are_counted_node_by_node():
     nodes = [{"CPU": 32}, {"CPU": 4, "GPU": 4}]
     workers = WorkerConfig(use_gpu=True, cpus_per_train_worker=2)
