@@ -16,6 +16,7 @@ NIGHT = NightData(
     tracks_done=1000,
     segments_done=80_000,
     audio_s_done=240_000.0,
+    audio_s_worked=240_000.0,
     left_to_others=0,
     deaths=1,
     bytes_done=50_000_000,

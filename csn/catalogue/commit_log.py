@@ -5,11 +5,15 @@ Conventions
 Below ``<catalogue>/log/model=<digest>/`` lie ``commits/<number>.parquet``, without gaps, and
 ``checkpoints/<number>.parquet``: what is true after that commit, so that a reader needs few files.
 A commit is one object, written only if none of its number is there, so of several runs one makes
-it and the others see that they have to look at it first. Commits are never removed.
+it and the others see that they have to look at it first. Commits are never removed, nor are
+checkpoints. A file's entries are its rows; shards and the rest are JSON, packed, in its metadata.
 """
 
+import base64
 import json
+import math
 import uuid
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -32,6 +36,8 @@ from csn.catalogue.entries import (
 from csn.errors import StorageError
 
 NUM_READERS = 16
+MAX_HEADER_BYTES = 2**31 - 1
+"""The most that Parquet holds; pyarrow's own limit is 100 MB, which 37,000 shards are unpacked."""
 _HEADER = b"csn"
 
 
@@ -88,6 +94,23 @@ class CommitLog:
             removed |= set(commit.removed)
         return resolved(last, pa.concat_tables(entries), shards, frozenset(removed))
 
+    def shards_since(self, time_s: float) -> list[Shard]:
+        """Shards that can be named by whoever has read the log since a time of the store's clock.
+
+        These are those of the newest checkpoint from before, and all that were added behind it.
+        So a shard that was taken away is among them until a later checkpoint is old enough.
+        """
+        return self._patiently(lambda: self._shards_since(time_s))
+
+    def _shards_since(self, time_s: float) -> list[Shard]:
+        folder = storage.join(self.folder_uri, "checkpoints")
+        start = max(_numbers(folder, until_s=time_s), default=0)
+        uris = [storage.join(folder, f"{start:010}.parquet")] if start else []
+        uris += map(self._commit_uri, range(start + 1, self.last_version(start) + 1))
+        with ThreadPoolExecutor(NUM_READERS) as pool:
+            found = pool.map(lambda uri: _shards(_opened(uri)[1]), uris)
+            return [shard for some in found for shard in some]
+
     def commits(self, after: int) -> list[Commit]:
         """Read the commits behind number `after`, in their order."""
         return self._patiently(lambda: self._commits(after, self.last_version(after)))
@@ -128,31 +151,45 @@ class CommitLog:
         return shared_storage.patiently(function, self._patience_s)
 
 
-def _numbers(folder: str, after: int = 0) -> list[int]:
+def _numbers(folder: str, after: int = 0, until_s: float = math.inf) -> list[int]:
+    """Numbers behind `after` of files that were written until a time of the store's clock."""
     behind = f"{after:010}.parquet" if after else ""
-    names = [file.uri.rpartition("/")[2] for file in shared_storage.list_files(folder, behind)]
+    files = shared_storage.list_files(folder, behind)
+    names = [file.uri.rpartition("/")[2] for file in files if file.modified_s <= until_s]
     return [int(name.partition(".")[0]) for name in names if name[:10].isdigit()]
 
 
 def _encoded(entries: pa.Table, shards: Sequence[Shard], header: dict[str, Any]) -> bytes:
     header = header | {"shards": [asdict(shard) for shard in shards]}
     sink = pa.BufferOutputStream()
-    metadata = {_HEADER: json.dumps(header).encode()}
+    # A shard is some 2 KB of JSON, and little in it is its own: packed it is 140 bytes.
+    packed = base64.b64encode(zlib.compress(json.dumps(header).encode(), 1))
+    metadata = {_HEADER: packed}
     pq.write_table(entries.replace_schema_metadata(metadata), sink, compression="zstd")
     return sink.getvalue().to_pybytes()
 
 
 def _read(uri: str) -> tuple[pa.Table, dict[str, Any]]:
+    file, header = _opened(uri)
+    with storage.explained(uri, "reading"):
+        return file.read().replace_schema_metadata(None), header
+
+
+def _opened(uri: str) -> tuple[pq.ParquetFile, dict[str, Any]]:
+    """Open a commit or a checkpoint, and read its header alone."""
     data = storage.read_bytes(uri)
     with storage.explained(uri, "reading"):
-        table = pq.ParquetFile(pa.BufferReader(data)).read()
-    header = (table.schema.metadata or {}).get(_HEADER)
-    schema = STATE_SCHEMA if "version" in table.column_names else ENTRY_SCHEMA
-    if header is None or table.column_names != schema.names:
+        file = pq.ParquetFile(pa.BufferReader(data), thrift_string_size_limit=MAX_HEADER_BYTES)
+    names = file.schema_arrow.names
+    header = (file.schema_arrow.metadata or {}).get(_HEADER)
+    schema = STATE_SCHEMA if "version" in names else ENTRY_SCHEMA
+    if header is None or names != schema.names:
         raise StorageError(
             f"{uri}: not a commit of this version; was it written by another, or by hand?"
         )
-    return table.replace_schema_metadata(None), json.loads(header)
+    # Older files have it as it is.
+    is_packed = not header.startswith(b"{")
+    return file, json.loads(zlib.decompress(base64.b64decode(header)) if is_packed else header)
 
 
 def _shards(header: dict[str, Any]) -> tuple[Shard, ...]:

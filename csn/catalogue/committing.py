@@ -47,8 +47,8 @@ class Committer:
                 tracks = self._moved if commit.removed else self.taken
                 tracks.update(commit.entries["track_id"].to_pylist())
 
-    def commit(self, entries: pa.Table, shards: Sequence[Shard] = ()) -> int:
-        """Make `entries` and `shards` count; gives how many tracks others have taken.
+    def commit(self, entries: pa.Table, shards: Sequence[Shard] = ()) -> pa.Table:
+        """Make `entries` and `shards` count; gives the entries of tracks that others did not take.
 
         Shards of which no track is left are not named in the log: their files are orphans.
         """
@@ -58,7 +58,7 @@ class Committer:
                 break
             if self._try(left, kept, ()):
                 break
-        return len(entries) - len(left.filter(pc.not_equal(left["action"], DEAD)))
+        return left.filter(pc.not_equal(left["action"], DEAD))
 
     def join(self, entries: pa.Table, shard: Shard, removed: Sequence[str]) -> bool:
         """Put `shard` in the place of those `removed`, unless others have touched its tracks."""

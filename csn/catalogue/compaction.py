@@ -3,7 +3,8 @@
 Conventions
 -----------
 Shards are joined whole: a file a level and condition, its rows sorted, without the dead ones. The
-old files stay for those who read them, until `orphans` finds them old enough.
+old files stay for those who read them, until nobody can name them who has read the log since
+some time (`CommitLog.shards_since`); then `orphans` finds them.
 """
 
 import uuid
@@ -118,15 +119,19 @@ def moved(state: State, group: Sequence[Shard], shard: Shard) -> pa.Table:
     return pa.concat_tables([placed, of_group.select(ENTRY_SCHEMA.names)])
 
 
-def orphans(output_uri: str, model_digest: str, state: State, before_s: float) -> Iterator[str]:
-    """Addresses of the model's files that the state does not name and that are older than a time.
+def orphans(
+    output_uri: str, model_digest: str, shards: Iterable[Shard], before_s: float
+) -> Iterator[str]:
+    """Addresses of the model's files that are of none of `shards` and older than a time.
 
     Parameters
     ----------
+    shards : iterable of Shard
+        Those that somebody may still read.
     before_s : float
         By the store's own clock, which the times of its files are of.
     """
-    named = {file.path for shard in state.shards.values() for file in shard.files}
+    named = {file.path for shard in shards for file in shard.files}
     for file in shared_storage.list_files(storage.join(output_uri, f"model={model_digest}")):
         path = file.uri.removeprefix(f"{output_uri.rstrip('/')}/")
         if path not in named and file.modified_s < before_s:

@@ -19,6 +19,8 @@ import pyarrow.compute as pc
 
 from csn.catalogue.entries import ADD, DEAD, DELETE, REJECT, State
 from csn.catalogue.listing import Listing
+from csn.catalogue.reading import told
+from csn.errors import CorpusError
 
 BASE_VERSION = "base_version"
 ATTEMPTS = "attempts"
@@ -45,24 +47,31 @@ def difference(
     settings_digest: str,
     *,
     max_attempts: int,
-    overwrite: bool = False,
+    overwrite: int | None = None,
     only: Literal["all", "rejects"] = "all",
 ) -> Difference:
-    """Hold tonight's listing against what is committed."""
+    """Hold tonight's listing against what is committed.
+
+    Parameters
+    ----------
+    overwrite : int, optional
+        Number of a commit: what is done is done again, unless it was committed behind that one.
+    """
     tracks = _beside_state(listing.tracks, state)
     same = _is_of(tracks, "a", settings_digest)
     has_rows = tracks["a_action"] == ADD
     done = (same & has_rows).to_numpy(bool)
+    before = (tracks["a_version"] <= (-1 if overwrite is None else overwrite)).to_numpy(bool)
     failed_alike = _is_of(tracks, "r", settings_digest).to_numpy(bool)
     attempts = tracks["r_attempts"].fillna(0).to_numpy(np.int64) * failed_alike
     faulty = (tracks["fault"] != "").to_numpy(bool)
-    told = failed_alike & (tracks["fault"] == tracks["r_message"]).to_numpy(bool)
+    known = _known(tracks, faulty & failed_alike)
     failed = failed_alike & ~faulty & ~done
     given_up = failed & (attempts >= max_attempts)
     kinds = {
         "faulty": faulty,
-        "again": done & ~faulty & overwrite,
-        "unchanged": done & ~faulty & (not overwrite),
+        "again": done & ~faulty & before,
+        "unchanged": done & ~faulty & ~before,
         "given_up": given_up,
         "retried": failed & ~given_up,
     }
@@ -81,7 +90,7 @@ def difference(
     keep_all = only == "rejects"
     return Difference(
         todo=table.filter(pa.array(wanted)),
-        faulty=table.filter(pa.array(faulty & ~told & (not keep_all))),
+        faulty=table.filter(pa.array(faulty & ~known & (not keep_all))),
         deleted=(deleted.slice(0, 0) if keep_all else deleted).drop_columns(["has_rows"]),
         counts={name: int(mask.sum()) for name, mask in kinds.items()} | {"deleted": num_deleted},
     )
@@ -94,6 +103,15 @@ def _is_of(tracks: pd.DataFrame, word: str, settings_digest: str) -> pd.Series:
         & (tracks["source_digest"] == tracks[f"{word}_source"])
         & (tracks[f"{word}_settings"] == settings_digest)
     )
+
+
+def _known(tracks: pd.DataFrame, among: np.ndarray) -> np.ndarray:
+    """Mark, of the rows `among`, those whose fault is what their reject tells."""
+    known = among.copy()
+    words = tracks.loc[among, ["fault", "r_message"]].itertuples(index=False)
+    # A reject's message is in one line, and not as long as an address can be.
+    known[among] = [told(CorpusError(fault))[1] == message for fault, message in words]
+    return known
 
 
 def _beside_state(tracks: pa.Table, state: State) -> pd.DataFrame:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from csn import shared_storage, storage
 from csn.catalogue.rows import OWN_COLUMNS
 from csn.config.catalogue import SUFFIXES
-from csn.errors import CorpusError
+from csn.errors import CorpusError, StorageError
 from csn.shared_storage import StoredFile
 
 UNDECODABLE = (".m4a", ".aac")
@@ -166,8 +166,14 @@ def _read_manifest(uri: str) -> pa.Table:
 
 def _looked_up(ids: list[str], uris: list[str]) -> pa.Table:
     """Find the files of a manifest by listing each folder that holds one of them."""
-    addresses = [storage.absolute(uri) for uri in uris]
-    folders = sorted({f"{address.rpartition('/')[0]}/" for address in addresses})
+    addresses, wrong = _addresses(uris)
+    folders = sorted(
+        {
+            f"{address.rpartition('/')[0]}/"
+            for address, fault in zip(addresses, wrong, strict=True)
+            if not fault
+        }
+    )
     found: dict[str, StoredFile] = {}
     wanted = set(addresses)
     with ThreadPoolExecutor(NUM_LISTERS) as pool:
@@ -176,9 +182,27 @@ def _looked_up(ids: list[str], uris: list[str]) -> pa.Table:
     lost = StoredFile("", -1, "", 0.0)
     files = [found.get(address, lost) for address in addresses]
     table = _table(ids, files)
+    said = table["fault"].to_pylist()
     fault = [
-        f"no such file ({address}); correct the manifest" if file is lost else said
-        for address, file, said in zip(addresses, files, table["fault"].to_pylist(), strict=True)
+        no_address
+        or (f"no such file ({address}); correct the manifest" if file is lost else other)
+        for no_address, address, file, other in zip(wrong, addresses, files, said, strict=True)
     ]
     table = table.set_column(1, LISTING_SCHEMA.field("uri"), pa.array(addresses, pa.string()))
     return table.set_column(4, LISTING_SCHEMA.field("fault"), pa.array(fault, pa.string()))
+
+
+def _addresses(uris: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Give each file's whole address, and why it is none; without a signature behind a ``?``."""
+    addresses, faults = [], []
+    for uri in uris:
+        try:
+            addresses.append(storage.absolute(uri))
+            faults.append("")
+        except StorageError as error:
+            shown = uri.partition("?")[0]
+            addresses.append(shown)
+            faults.append(
+                f"{str(error).replace(uri, shown) if uri else error}; correct the manifest"
+            )
+    return addresses, faults

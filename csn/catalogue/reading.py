@@ -28,6 +28,8 @@ WHOLE_BYTES = 32 * 2**20
 """Files up to this size are fetched by one request; larger ones are read in ranges."""
 QUEUED_PIECES = 4
 """Pieces that wait to be embedded, for each thread."""
+MESSAGE_CHARACTERS = 500
+"""Of what a reject tells, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,4 +232,12 @@ class _TrackReader:
 def told(error: Exception) -> tuple[str, str]:
     """Class and one-line message of what is behind an error, as a reject tells it."""
     cause = error.__cause__ if isinstance(error, CsnError) and error.__cause__ else error
-    return type(cause).__name__, in_a_line(error)[:500]
+    return type(cause).__name__, _shortened(in_a_line(error))
+
+
+def _shortened(line: str) -> str:
+    """Cut the middle out of a long message: the reason stands behind an address of any length."""
+    if len(line) <= MESSAGE_CHARACTERS:
+        return line
+    kept = (MESSAGE_CHARACTERS - len(" ... ")) // 2
+    return f"{line[:kept]} ... {line[-kept:]}"

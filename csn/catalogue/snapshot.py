@@ -7,7 +7,7 @@ of a file's `dead_track_ids` count no longer. A snapshot stays readable for the 
 catalogue keeps replaced files (`CatalogueConfig.keep_hours`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -160,6 +160,36 @@ def read_rows(snapshot: Snapshot, level: str, condition: str, filters: Any = Non
             f"{snapshot.catalogue}: no {level} rows of {condition} are committed; there are "
             f"{', '.join(snapshot.dims)}"
         )
-    # A manifest's columns may be whole numbers one night and others the next.
-    whole = pa.concat_tables(tables, promote_options="permissive")
-    return whole.sort_by([("track_id", "ascending"), ("segment_index", "ascending")])
+    return together(tables).sort_by([("track_id", "ascending"), ("segment_index", "ascending")])
+
+
+def together(tables: Sequence[pa.Table]) -> pa.Table:
+    """Put rows of several files under each other, whatever a manifest's columns were each night.
+
+    Whole numbers and others go together as numbers; what does not, such as numbers and text,
+    becomes text.
+    """
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException:
+        pass
+    kinds: dict[str, set[pa.DataType]] = {}
+    for column in (column for table in tables for column in table.schema):
+        kinds.setdefault(column.name, set()).add(column.type)
+    alike = []
+    for table in tables:
+        columns = [
+            column.with_type(pa.string()) if not _go_together(kinds[column.name]) else column
+            for column in table.schema
+        ]
+        alike.append(table.cast(pa.schema(columns)))
+    return pa.concat_tables(alike, promote_options="permissive")
+
+
+def _go_together(kinds: Iterable[pa.DataType]) -> bool:
+    try:
+        fields = [pa.schema([pa.field("column", kind)]) for kind in kinds]
+        pa.unify_schemas(fields, promote_options="permissive")
+    except pa.ArrowException:
+        return False
+    return True

@@ -2,10 +2,10 @@
 
 Conventions
 -----------
-What takes part are the segments of the catalogue's usual length that begin at a multiple of it, so
-that no two overlap (see `csn.evaluation.music_id`). Queries are drawn from all of them; each is
-compared with all others. A task meets one shard at a time, so memory does not grow with the
-catalogue; the driver holds the queries and the best of each so far.
+What takes part are the segments of the length that the catalogue's tracks are cut to, as its note
+says, that begin at a multiple of it: no two overlap (see `csn.evaluation.music_id`). Queries are
+drawn from all of them; each is compared with all others. A task meets one shard at a time, so
+memory does not grow with the catalogue; the driver holds the queries and the best of each so far.
 """
 
 import logging
@@ -20,7 +20,7 @@ import ray
 from jaxtyping import Float, Int, Shaped
 
 from csn import storage
-from csn.catalogue.snapshot import Snapshot, output_uri, read_snapshot
+from csn.catalogue.snapshot import Snapshot, output_uri, read_note, read_snapshot
 from csn.config import CatalogueScoreConfig, EvaluationConfig
 from csn.distributed import cluster
 from csn.distributed.shard_tasks import in_tasks
@@ -30,6 +30,7 @@ from csn.evaluation.questions import Question
 from csn.evaluation.scores import score_table
 from csn.evaluation.sharded_neighbours import Neighbours, in_shard, nearer, recovered_by
 from csn.evaluation.top_k import NOBODY
+from csn.model import checkpoint
 from csn.records import OURS
 from csn.reports.tables import score_text
 from csn.search.shards import Shard, ShardRows, read_shard, shards_of
@@ -69,8 +70,9 @@ def score_catalogue(config: CatalogueScoreConfig) -> str:
     """Score a catalogue's current embeddings, and write the scores; gives their address."""
     uri = output_uri(config.root, config.catalogue)
     snapshot = read_snapshot(uri, config.model or None)
+    duration_s = segment_duration_s(uri, snapshot)
     with cluster.joined():
-        table = scores_of(snapshot, config)
+        table = scores_of(snapshot, config, duration_s)
     for line in score_text(table).splitlines():
         log.info("%s", line)
     written = storage.join(uri, "scores", f"model={snapshot.model_digest}", "scores.parquet")
@@ -78,8 +80,20 @@ def score_catalogue(config: CatalogueScoreConfig) -> str:
     return written
 
 
-def scores_of(snapshot: Snapshot, config: CatalogueScoreConfig) -> pa.Table:
+def segment_duration_s(catalogue_uri: str, snapshot: Snapshot) -> float:
+    """Length to which tracks are cut; a note that does not say it is of the network's own."""
+    note = read_note(catalogue_uri, snapshot.model_digest)
+    noted = note.segments.get("duration_s") if note else None
+    return noted or checkpoint.read_config(snapshot.checkpoint_uri).audio.segment_s
+
+
+def scores_of(snapshot: Snapshot, config: CatalogueScoreConfig, duration_s: float) -> pa.Table:
     """Score each condition: a table of `SCORE_SCHEMA`.
+
+    Parameters
+    ----------
+    duration_s : float
+        Length to which the catalogue's tracks are cut; a track that is shorter takes no part.
 
     Raises
     ------
@@ -98,10 +112,6 @@ def scores_of(snapshot: Snapshot, config: CatalogueScoreConfig) -> pa.Table:
     if not shards:
         raise ProtocolError(f"{snapshot.catalogue} has no segments; embed it first")
     metric = snapshot.metric
-    # Most segments are of the usual length; a track that is shorter has one of its own.
-    first = read_shard(shards[0].of(conditions[:1])).facts["duration_s"].to_numpy()
-    lengths, counts = np.unique(first, return_counts=True)
-    duration_s = float(lengths[np.argmax(counts)])
     rows = []
     for condition in conditions:
         gates = config.gate and condition in snapshot.thresholds
@@ -113,8 +123,9 @@ def scores_of(snapshot: Snapshot, config: CatalogueScoreConfig) -> pa.Table:
 
 def is_whole(facts: pa.Table, duration_s: float) -> np.ndarray:
     """Whether each segment has that length and begins at a multiple of it."""
-    starts = facts["start_s"].to_numpy() / duration_s
     lengths = facts["duration_s"].to_numpy()
+    # By its own length, which is of whole samples: late in a long track the difference adds up.
+    starts = facts["start_s"].to_numpy() / lengths
     return (np.abs(starts - np.round(starts)) < 1e-3) & (np.abs(lengths / duration_s - 1) < 1e-3)
 
 

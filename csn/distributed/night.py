@@ -111,17 +111,21 @@ def planned(config: CatalogueConfig) -> Night:
     model = _model(config)
     output = output_uri(config.root, config.label)
     patience_s = config.workers.patience_s
-    shared_storage.patiently(partial(shared_storage.check_creates, output), patience_s)
-    _claim(config, output)
-    before = _known_note(config, output, model)
+    patiently = partial(shared_storage.patiently, patience_s=patience_s)
+    patiently(partial(shared_storage.check_creates, output))
+    patiently(partial(_check_name, config, output))
+    before = patiently(partial(read_note, output, model.digest))
     commits = CommitLog(log_uri(output, model.digest), patience_s)
     state = commits.read()
-    if config.on_existing == "error" and len(state.of(ADD)):
+    if len(state.of(ADD)):
+        _check_vector(config, output, before)
+    begun = patiently(partial(_begun, config, output, model.digest, state.version))
+    if config.on_existing == "error" and len(state.of(ADD)) and begun == state.version:
         raise ConfigError(
             f"{output}: {len(state.of(ADD))} tracks of model {model.digest} are embedded already; "
             "set --on_existing skip (embed what is new) or overwrite, or give another --name"
         )
-    listing = shared_storage.patiently(partial(listed, config.catalogue_uri), patience_s)
+    listing = patiently(partial(listed, config.catalogue_uri))
     if config.on_existing != "overwrite":
         check_carried(listing, state, output, patience_s)
     found = difference(
@@ -129,13 +133,17 @@ def planned(config: CatalogueConfig) -> Night:
         state,
         model.settings_digest,
         max_attempts=config.max_attempts,
-        overwrite=config.on_existing == "overwrite",
+        overwrite=begun if config.on_existing == "overwrite" else None,
         only=config.only,
     )
     _check_deleted(config, state, found)
     check_faulty(config, listing, found)
+    patiently(partial(_claim, config, output))
     if before != model.note:
-        write_note(output, model.note)
+        patiently(partial(write_note, output, model.note))
+    if config.on_existing != "skip" and config.only == "all":
+        note = {"on_existing": config.on_existing, "version": begun}
+        patiently(partial(storage.write_json, unfinished_uri(output, model.digest), note))
     told = ", ".join(f"{count} {kind}" for kind, count in found.counts.items() if count)
     log.info("catalogue %s, model %s: %s", config.label, model.digest, told)
     run_id = uuid.uuid4().hex
@@ -162,11 +170,13 @@ def _model(config: CatalogueConfig) -> Model:
                 f"segments.{name}: {samples} samples at {rate_hz} Hz are shorter than the "
                 f"network's window of {window}; at least {window / rate_hz:.3f} s expected"
             )
+    read_presence = partial(checkpoint.read_presence, uri, network.conditions)
+    presence = shared_storage.patiently(read_presence, config.workers.patience_s)
     note = ModelNote(
         loaded.digest,
         uri,
         dict.fromkeys(network.conditions, network.subspace_dim),
-        checkpoint.read_presence(uri, network.conditions),
+        presence,
         config.vector,
         metric_of(loaded.config),
         dict(zip(("duration_s", "hop_s", "min_tail_s"), lengths, strict=True)),
@@ -174,11 +184,11 @@ def _model(config: CatalogueConfig) -> Model:
     return Model(loaded.config, loaded.digest, note, cutting)
 
 
-def _claim(config: CatalogueConfig, output: str) -> None:
-    """Make the name this catalogue's, or refuse another's: its tracks would seem deleted."""
-    uri, ours = storage.join(output, "catalogue.json"), storage.absolute(config.catalogue_uri)
+def _check_name(config: CatalogueConfig, output: str) -> None:
+    """Refuse a name that is another catalogue's: its tracks would seem deleted."""
+    uri, ours = _name_uri(output), storage.absolute(config.catalogue_uri)
     if not storage.exists(uri):
-        shared_storage.create(uri, json.dumps({"catalogue_uri": ours}).encode())
+        return
     theirs = storage.read_json(uri)["catalogue_uri"]
     manifests = all(one.endswith((".parquet", ".csv")) for one in (ours, theirs))
     if ours.rstrip("/") != theirs.rstrip("/") and not manifests:
@@ -187,15 +197,38 @@ def _claim(config: CatalogueConfig, output: str) -> None:
         )
 
 
-def _known_note(config: CatalogueConfig, output: str, model: Model) -> ModelNote | None:
-    """Read what readers know of the model, with which tonight's rows must agree."""
-    before = read_note(output, model.digest)
+def _claim(config: CatalogueConfig, output: str) -> None:
+    """Make the name this catalogue's, now that it is known to be one."""
+    ours = storage.absolute(config.catalogue_uri)
+    shared_storage.create(_name_uri(output), json.dumps({"catalogue_uri": ours}).encode())
+    _check_name(config, output)
+
+
+def _name_uri(output: str) -> str:
+    return storage.join(output, "catalogue.json")
+
+
+def _check_vector(config: CatalogueConfig, output: str, before: ModelNote | None) -> None:
+    """Refuse rows whose vectors would be of another kind than those that are there."""
     if before and before.vector != config.vector:
         raise ConfigError(
-            f"{output} holds {before.vector} of model {model.digest}, vector={config.vector} is "
-            "asked for; keep to one kind, or give another --name"
+            f"{output} holds {before.vector} of model {before.model_digest}, "
+            f"vector={config.vector} is asked for; keep to one kind, or give another --name"
         )
-    return before
+
+
+def unfinished_uri(output: str, model_digest: str) -> str:
+    """Where a run that is not to skip what it finds says what it found, until it has ended."""
+    return storage.join(log_uri(output, model_digest), "unfinished.json")
+
+
+def _begun(config: CatalogueConfig, output: str, model_digest: str, version: int) -> int:
+    """Look up behind which commit this run began, or one before it that did not end."""
+    uri = unfinished_uri(output, model_digest)
+    if config.on_existing == "skip" or not storage.exists(uri):
+        return version
+    note = storage.read_json(uri)
+    return note["version"] if note["on_existing"] == config.on_existing else version
 
 
 def check_carried(listing: Listing, state: State, output: str, patience_s: float = 0.0) -> None:

@@ -73,6 +73,7 @@ def _gathered(night: Night, state: State, done: Done, spent: Spent) -> NightData
         tracks_done=done.tracks,
         segments_done=done.segments,
         audio_s_done=done.audio_s,
+        audio_s_worked=done.worked_s,
         left_to_others=done.left_to_others,
         deaths=done.deaths,
         bytes_done=done.num_bytes,

@@ -27,7 +27,7 @@ from csn.catalogue.snapshot import current_model, make_current
 from csn.config import CatalogueConfig, ExperimentConfig
 from csn.distributed import cluster, experiment
 from csn.distributed.catalogue_worker import reject
-from csn.distributed.night import Night, deletions, planned
+from csn.distributed.night import Night, deletions, planned, unfinished_uri
 from csn.distributed.night_report import Spent, write_report
 from csn.distributed.progress import Counter
 from csn.distributed.shards import Done, Shards
@@ -97,11 +97,11 @@ def _tell(run: _Run) -> None:
     faulty = [reject(row, digest, "list", CorpusError(row["fault"])) for row in rows]
     entries = [*deletions(night), *faulty]
     if entries:
-        table = pa.Table.from_pylist(entries, schema=ENTRY_SCHEMA)
-        run.committer.commit(table)
-        run.done.add_rejects(table)
+        run.done.add_rejects(
+            run.committer.commit(pa.Table.from_pylist(entries, schema=ENTRY_SCHEMA))
+        )
         # They were not tried: the ceiling is for those that are.
-        run.done.newly_failed, run.done.untried = 0, len(faulty)
+        run.done.newly_failed, run.done.untried = 0, run.done.rejects.total()
 
 
 def _embed_todo(run: _Run) -> None:
@@ -163,14 +163,20 @@ def _finish(run: _Run) -> State:
         write = partial(storage.write_table, uri, rejects)
         shared_storage.patiently(write, config.workers.patience_s)
         before_s = compaction.store_time_s(uri) - 3600 * config.keep_hours
-        old = compaction.orphans(night.output_uri, night.model.digest, state, before_s)
+        named = night.log.shards_since(before_s)
+        old = compaction.orphans(night.output_uri, night.model.digest, named, before_s)
         run.spent.removed = compaction.remove_all(old, config.workers.patience_s)
-    current = current_model(night.output_uri)
+    patience_s = config.workers.patience_s
+    current = shared_storage.patiently(partial(current_model, night.output_uri), patience_s)
     is_whole = config.only == "all" and config.make_current
     # A model without any rows takes no readers away from one that has some.
     if current is not None and not len(state.of(ADD)):
         is_whole = False
     if is_whole and current != night.model.digest:
-        make_current(night.output_uri, night.model.digest)
+        point = partial(make_current, night.output_uri, night.model.digest)
+        shared_storage.patiently(point, patience_s)
         log.info("readers are pointed to model %s", night.model.digest)
+    if config.only == "all":
+        ended = unfinished_uri(night.output_uri, night.model.digest)
+        shared_storage.patiently(partial(storage.remove, ended), patience_s)
     return state

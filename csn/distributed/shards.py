@@ -14,7 +14,7 @@ import time
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -77,11 +77,13 @@ def _reserved(cpus: float, gpus: float) -> dict[str, float]:
 
 @dataclass(slots=True)
 class Done:
-    """What a night has come to so far."""
+    """What a night has come to so far; what others had committed first does not count."""
 
     tracks: int = 0
     segments: int = 0
     audio_s: float = 0.0
+    worked_s: float = 0.0
+    """Audio that was embedded, whether or not others had committed it first."""
     rejects: Tally[tuple[str, str]] = field(default_factory=Tally)
     """By stage and class of the error."""
     untried: int = 0
@@ -92,18 +94,28 @@ class Done:
     seconds: Tally[str] = field(default_factory=Tally)
     peak_mb: float = 0.0
     num_bytes: int = 0
+    """Of shards of which only a part counts, that part."""
 
-    def add(self, result: ShardResult) -> None:
-        """Count what became of a shard."""
-        entries = result.entries
-        added = entries.filter(pc.equal(entries["action"], ADD))
+    def add(self, results: Iterable[ShardResult], stood: pa.Table) -> None:
+        """Count shards; `stood` are those of their entries that count."""
+        self.add_entries(stood)
+        for result in results:
+            made = _added(result.entries)
+            self.worked_s += pc.sum(made["audio_s"]).as_py() or 0.0
+            self.seconds.update(result.seconds)
+            self.peak_mb = max(self.peak_mb, result.peak_mb)
+            if result.shard:
+                is_of = pc.equal(stood["shard"], result.shard.shard_id)
+                share = (pc.sum(is_of).as_py() or 0) / len(made)
+                self.num_bytes += round(share * result.shard.num_bytes)
+
+    def add_entries(self, entries: pa.Table) -> None:
+        """Count embedded tracks, and rejects."""
+        added = _added(entries)
         self.tracks += len(added)
         self.segments += pc.sum(added["num_segments"]).as_py() or 0
         self.audio_s += pc.sum(added["audio_s"]).as_py() or 0.0
         self.add_rejects(entries)
-        self.seconds.update(result.seconds)
-        self.peak_mb = max(self.peak_mb, result.peak_mb)
-        self.num_bytes += result.shard.num_bytes if result.shard else 0
 
     def add_rejects(self, entries: pa.Table) -> None:
         """Count rejects."""
@@ -112,6 +124,10 @@ class Done:
             zip(rejected["stage"].to_pylist(), rejected["error"].to_pylist(), strict=True)
         )
         self.newly_failed += sum(n == 1 for n in rejected["attempts"].to_pylist())
+
+
+def _added(entries: pa.Table) -> pa.Table:
+    return entries.filter(pc.equal(entries["action"], ADD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,24 +278,23 @@ class Shards:
         results = list(results)
         if not results:
             return
-        before = self.done.tracks
-        for result in results:
-            self.done.add(result)
-        self._check_failures()
         entries = pa.concat_tables([result.entries for result in results])
+        self._check_failures(entries)
         shards = [result.shard for result in results if result.shard]
-        taken = self._committer.commit(entries, shards)
-        self.done.left_to_others += taken
-        self.done.tracks = max(before, self.done.tracks - taken)
+        stood = self._committer.commit(entries, shards)
+        self.done.add(results, stood)
+        self.done.left_to_others += len(entries) - len(stood)
         if self._committer.num_commits % CHECKPOINT_COMMITS == 0:
             self._night.log.write_checkpoint(self._night.log.read())
 
-    def _check_failures(self) -> None:
-        """Stop a run that goes wrong as a whole, before its failures are committed."""
-        config, failed = self._night.config, self.done.newly_failed
-        tried = self.done.tracks + self.done.rejects.total() - self.done.untried
+    def _check_failures(self, entries: pa.Table) -> None:
+        """Stop a run that goes wrong as a whole, before these failures of it are committed."""
+        done = replace(self.done, rejects=self.done.rejects.copy())
+        done.add_entries(entries)
+        config, failed = self._night.config, done.newly_failed
+        tried = done.tracks + done.rejects.total() - done.untried
         if failed > max(config.min_failed, config.max_failed_share * tried):
-            common = self.done.rejects.most_common()
+            common = done.rejects.most_common()
             (stage, error), count = next(one for one in common if one[0][0] != "list")
             raise CatalogueError(
                 f"{failed} of the first {tried} tracks failed that had not failed before, at most "

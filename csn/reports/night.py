@@ -84,7 +84,7 @@ def _inside(data: NightData) -> list[tuple[str, float, float | None, float | Non
         is_thread = name in ("read", "decode", "blocked")
         share = None if is_thread else data.share(name)
         works = seconds > 0 and name not in ("wait", "blocked")
-        rows.append((name, seconds, share, data.hours_done / seconds if works else None, what))
+        rows.append((name, seconds, share, data.hours_worked / seconds if works else None, what))
     return rows if data.worker_seconds else []
 
 

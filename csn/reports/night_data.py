@@ -37,6 +37,8 @@ class NightData:
     tracks_done: int
     segments_done: int
     audio_s_done: float
+    audio_s_worked: float
+    """The same with what another run had committed first; rates are of it."""
     left_to_others: int
     """Tracks that another run had committed first."""
     deaths: int
@@ -70,10 +72,15 @@ class NightData:
         return self.audio_s_done / 3600
 
     @property
+    def hours_worked(self) -> float:
+        """Hours of audio that were embedded, what did not count too."""
+        return self.audio_s_worked / 3600
+
+    @property
     def speed(self) -> float | None:
         """Hours of audio an hour of embedding, of all workers together; none without any."""
         embed_s = self.stages.get("embed", 0.0)
-        return self.audio_s_done / embed_s if embed_s > 0 and self.audio_s_done else None
+        return self.audio_s_worked / embed_s if embed_s > 0 and self.audio_s_worked else None
 
     def share(self, name: str) -> float | None:
         """Share of the workers' time that went into a stage of theirs."""
@@ -106,11 +113,11 @@ class NightData:
     @property
     def cost_per_1000_hours(self) -> float | None:
         """What 1,000 hours of audio cost at the night's rate, the workers' start-up included."""
-        if not self.hours_done:
+        if not self.hours_worked:
             return None
         hours = (self.stages["embed"] + self.stages["startup"]) / 3600
         price = self.cpus * self.prices.cpu_hour + self.gpus * self.prices.gpu_hour
-        return price * hours / self.hours_done * 1000
+        return price * hours / self.hours_worked * 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +150,7 @@ def estimate(data: NightData, num_tracks: int = ESTIMATED_TRACKS) -> list[Step]:
     money = data.prices.currency
     listing_s = num_tracks / KEYS_A_REQUEST * 0.1
     spent = f"{data.stages['embed']:,.1f} s / {units:g} {unit}s"
-    rate = f"{data.audio_s_done:,.0f} s of audio / {spent}"
+    rate = f"{data.audio_s_worked:,.0f} s of audio / {spent}"
     return [
         Step(
             "audio",

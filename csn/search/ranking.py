@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Float, Int
 
+from csn.catalogue.snapshot import together
 from csn.evaluation.neighbours import Metric
 from csn.evaluation.top_k import NOBODY, SubspaceRows, weighted
 from csn.search.shards import ShardRows
@@ -117,7 +118,7 @@ def _appended(table: pa.Table, columns: Mapping[str, np.ndarray]) -> pa.Table:
 
 def best(rankings: Sequence[pa.Table], top_k: int) -> pa.Table:
     """Find the first tracks of several shards' rankings."""
-    table = pa.concat_tables(rankings, promote_options="permissive")
+    table = together(rankings)
     return table.sort_by([(DISTANCE, "ascending"), ("track_id", "ascending")]).slice(0, top_k)
 
 

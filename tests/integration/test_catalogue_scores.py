@@ -45,7 +45,7 @@ def scored(snapshot, **options):
     from csn.distributed import catalogue_scores, cluster
 
     with cluster.joined():
-        return catalogue_scores.scores_of(snapshot, replace(CONFIG, **options)).to_pylist()
+        return catalogue_scores.scores_of(snapshot, replace(CONFIG, **options), 3.0).to_pylist()
 
 
 def test_scores_are_those_of_all_segments_together(snapshot, segments, monkeypatch):

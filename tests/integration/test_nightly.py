@@ -17,7 +17,8 @@ from csn.catalogue.snapshot import current_model, read_rows, read_snapshot
 from csn.conditions import INSTRUMENTS
 from csn.config import CatalogueConfig, EmbedderConfig
 from csn.distributed import nightly
-from csn.errors import CatalogueError, ConfigError
+from csn.distributed.night import planned
+from csn.errors import CatalogueError, ConfigError, CorpusError, StorageError
 
 
 @pytest.fixture(scope="module")
@@ -295,6 +296,39 @@ def test_what_stands_can_be_refused_or_made_again(config, tmp_path, capsys):
     assert ids(config) == names
     after = read_rows(read_snapshot(output(config)), "segment", "bass")
     assert after.drop_columns("vector").equals(before.drop_columns("vector"))
+
+
+@pytest.mark.parametrize("policy", ["overwrite", "error"])
+def test_what_is_not_to_be_skipped_goes_on_where_it_was_interrupted(
+    config, tmp_path, capsys, policy
+):
+    write_catalogue(tmp_path / "music", 2)
+    asked = replace(config, on_existing=policy)
+    if policy == "overwrite":
+        night(config, capsys)
+    # A run that plans, and embeds, and is killed before it ends: to skip is to do the same work.
+    begun = planned(asked)
+    (written,) = Path(output(config)).glob("log/*/unfinished.json")
+    at_work = written.read_bytes()
+    if policy == "overwrite":
+        night(asked, capsys)
+    else:
+        night(config, capsys)
+    assert not written.exists()
+    written.write_bytes(at_work)
+    assert json.loads(at_work) == {"on_existing": policy, "version": begun.state.version}
+    write_sound(tmp_path / "music" / "later.flac")
+    assert nonzero(night(asked, capsys)["counts"]) == {"unchanged": 2, "new": 1}
+    assert len(ids(config)) == 3
+    assert not written.exists()
+
+
+def test_mistyped_address_does_not_take_the_name(config, tmp_path, capsys):
+    write_catalogue(tmp_path / "music", 1)
+    wrong = replace(config, catalogue_uri=str(tmp_path / "musik" / "music"))
+    with pytest.raises((CorpusError, StorageError)):
+        nightly.embed_catalogue(wrong)
+    assert nonzero(night(config, capsys)["counts"]) == {"new": 1}
 
 
 def test_name_of_another_catalogue_is_refused(config, tmp_path):

@@ -1,15 +1,19 @@
 """The log of commits, and what is true after them."""
 
+import json
+import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csn import storage
 from csn.catalogue.commit_log import Commit, CommitLog
-from csn.catalogue.entries import ENTRY_SCHEMA, Shard, ShardFile
+from csn.catalogue.entries import ENTRY_SCHEMA, STATE_SCHEMA, Shard, ShardFile, State
 from csn.catalogue.snapshot import ModelNote, log_uri, make_current, read_snapshot, write_note
 from csn.errors import StorageError
 
@@ -136,6 +140,46 @@ def test_checkpoint_changes_nothing(tmp_path_factory, words, checkpoint_after):
         if action in ("add", "delete"):
             live[track] = (action, f"s{version}" if action == "add" else None)
     assert told(without)[0] == live
+
+
+def test_shards_of_a_large_catalogue_take_little_of_the_footer(tmp_path):
+    conditions = ("drums", "bass", "piano", "guitar", "residuals")
+    shards = {}
+    for name in (uuid.uuid4().hex for _ in range(1000)):
+        files = tuple(
+            ShardFile(level, one, f"level={level}/condition={one}/date=d/{name}.parquet", 2, 1_000)
+            for level in ("track", "segment")
+            for one in conditions
+        )
+        shards[name] = Shard(name, files)
+    state = State(1, pa.table([["a"], *[[None]] * 12, [1]], schema=STATE_SCHEMA), shards)
+    log = CommitLog(str(tmp_path))
+    log.write_checkpoint(state)
+    (file,) = (tmp_path / "checkpoints").iterdir()
+    # Of 100 million tracks there are 400,000 shards, whose footer Arrow writes twice.
+    assert 400_000 / 1000 * file.stat().st_size < 2**31 / 10
+    assert {shard.shard_id: shard for shard in log.shards_since(2e9)} == shards
+
+
+@pytest.mark.parametrize("is_older", [False, True])
+def test_checkpoint_of_so_many_shards_that_pyarrow_alone_refuses_it(tmp_path, is_older):
+    """One shard with a very long path stands for 40,000, which would take half a minute."""
+    log = CommitLog(str(tmp_path))
+    log.append(1, commit(entry("a"), shards=["s1"]))
+    entries = log.read().entries
+    size = 80_000_000 if is_older else 120_000_000
+    shard = Shard("s1", (ShardFile("track", "drums", "x" * size, 1, 10),))
+    state = State(1, entries, {"s1": shard})
+    if is_older:  # of a version that did not pack it
+        header = json.dumps({"shards": [asdict(shard)]})
+        file = tmp_path / "checkpoints" / "0000000001.parquet"
+        file.parent.mkdir()
+        pq.write_table(entries.replace_schema_metadata({"csn": header}), file)
+        with pytest.raises(OSError, match="Exceeded size limit"):
+            pq.ParquetFile(file)
+    else:
+        log.write_checkpoint(state)
+    assert log.read() == state
 
 
 def test_file_that_is_no_commit_is_refused(tmp_path):

@@ -7,6 +7,8 @@ import pytest
 from csn.catalogue.difference import difference, shard_places
 from csn.catalogue.entries import ENTRY_SCHEMA, Shard, numbered, resolved
 from csn.catalogue.listing import LISTING_SCHEMA, Listing
+from csn.distributed.catalogue_worker import reject
+from csn.errors import CorpusError
 
 
 def listing(**digests):
@@ -118,10 +120,36 @@ def test_faulty_track_is_told_of_once():
     assert nonzero(found.counts) == {"faulty": 1}
 
 
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "no such file (/music/two  spaces.wav); correct the manifest",
+        "no such file (/music/a\nline.wav); correct the manifest",
+        f"no such file (/music/{'long' * 200}.wav); correct the manifest",
+    ],
+)
+def test_faulty_track_of_a_strange_address_is_told_of_once(fault):
+    tonight = listing(a="1")
+    place = LISTING_SCHEMA.get_field_index("fault")
+    tonight = Listing(tonight.tracks.set_column(place, "fault", pa.array([fault])), {})
+    entry = reject(row("a") | {"attempts": 0}, "S", "list", CorpusError(fault))
+    found = difference(tonight, state([entry]), "S", max_attempts=3)
+    assert (len(found.todo), len(found.faulty)) == (0, 0)
+    other = state([entry | {"message": "the file is empty"}])
+    assert len(difference(tonight, other, "S", max_attempts=3).faulty) == 1
+
+
 def test_overwrite_does_all_again():
-    found = difference(listing(a="1"), state([row("a")]), "S", max_attempts=3, overwrite=True)
+    found = difference(listing(a="1"), state([row("a")]), "S", max_attempts=3, overwrite=1)
     assert nonzero(found.counts) == {"again": 1}
     assert len(found.todo) == 1
+
+
+def test_overwrite_that_was_interrupted_leaves_what_it_did():
+    before = state([row("a"), row("b")], [row("b")])
+    found = difference(listing(a="1", b="1"), before, "S", max_attempts=3, overwrite=1)
+    assert nonzero(found.counts) == {"again": 1, "unchanged": 1}
+    assert found.todo["track_id"].to_pylist() == ["a"]
 
 
 def test_shards_keep_the_order_and_leave_nothing_out():

@@ -93,6 +93,21 @@ def test_manifest_that_is_none_is_refused(tmp_path, columns, fault):
         listed(write_manifest(tmp_path, **columns))
 
 
+def test_address_that_is_none_is_told_of_without_its_signature(tmp_path):
+    (tmp_path / "a.wav").write_bytes(b"123")
+    signed = "https://bucket.store/b.wav?X-Amz-Signature=secret"
+    uris = [str(tmp_path / "a.wav"), signed, "", "gs://bucket/d.wav"]
+    rows = listed(write_manifest(tmp_path, track_id=list("abcd"), uri=uris)).tracks.to_pylist()
+    assert [row["fault"] for row in rows] == [
+        "",
+        "'https://bucket.store/b.wav': expected a local path or s3://bucket/key; correct the "
+        "manifest",
+        "'': expected a local path or s3://bucket/key; correct the manifest",
+        "'gs://bucket/d.wav': expected a local path or s3://bucket/key; correct the manifest",
+    ]
+    assert "secret" not in str(rows)
+
+
 def test_manifest_that_is_no_table_is_refused(tmp_path):
     (tmp_path / "list.parquet").write_text("no table")
     with pytest.raises(StorageError, match="not a table as expected"):

@@ -9,7 +9,19 @@ import pytest
 from catalogue_audio import write_sound
 
 from csn.audio.streaming import mono_stream
-from csn.catalogue.reading import Begun, Cutting, Ended, Failed, Piece, Seconds, Source, read_ahead
+from csn.catalogue.reading import (
+    MESSAGE_CHARACTERS,
+    Begun,
+    Cutting,
+    Ended,
+    Failed,
+    Piece,
+    Seconds,
+    Source,
+    read_ahead,
+    told,
+)
+from csn.errors import CorpusError
 
 CUTTING = Cutting(sample_rate_hz=16_000, length=8_000, hop=8_000, min_tail=4_000)
 
@@ -81,3 +93,13 @@ def test_few_pieces_wait_however_long_the_track(tmp_path, num_threads):
         assert isinstance(queue.get(), Begun)
         assert isinstance(queue.get(), Begun | Piece)
     assert threading.active_count() == before  # whoever leaves early is not waited for
+
+
+def test_long_address_is_cut_in_its_middle_and_the_reason_stays():
+    name, message = told(CorpusError(f"no such file (s3://music/{'x' * 900}); correct it"))
+    assert name == "CorpusError"
+    assert message.startswith("no such file (s3://music/xxx")
+    assert message.endswith("xxx); correct it")
+    assert " ... " in message
+    assert len(message) <= MESSAGE_CHARACTERS
+    assert told(CorpusError("a\n b  c")) == ("CorpusError", "a b c")

@@ -35,9 +35,21 @@ def test_estimate_follows_from_the_rates():
     assert steps["cost"] == pytest.approx(hours / (240_000 / 595 / 2) * (2.0 + 2 * 0.06))
 
 
+def test_what_another_run_had_committed_first_is_in_the_rates_alone():
+    half = replace(NIGHT, tracks_done=500, audio_s_done=120_000.0, bytes_done=25_000_000)
+    assert half.speed == NIGHT.speed
+    assert half.cost_per_1000_hours == NIGHT.cost_per_1000_hours
+    assert half.hours_done == NIGHT.hours_done / 2
+    values = [[step.value for step in estimate(night)] for night in (half, NIGHT)]
+    assert values[0] == pytest.approx(values[1])
+
+
 def test_night_without_work_has_no_rates():
     idle = replace(
-        NIGHT, tracks_done=0, audio_s_done=0.0, rejected={}, worker_seconds={}, workers=0, cpus=0.0
+        NIGHT,
+        **dict.fromkeys(("tracks_done", "audio_s_done", "audio_s_worked", "workers", "cpus"), 0),
+        rejected={},
+        worker_seconds={},
     )
     assert estimate(idle) == []
     assert idle.speed is idle.cost_per_1000_hours is idle.cpu_use is idle.limit is None
