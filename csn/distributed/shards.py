@@ -14,7 +14,8 @@ import time
 from collections import Counter as Tally
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from copy import deepcopy
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -289,7 +290,7 @@ class Shards:
 
     def _check_failures(self, entries: pa.Table) -> None:
         """Stop a run that goes wrong as a whole, before these failures of it are committed."""
-        done = replace(self.done, rejects=self.done.rejects.copy())
+        done = deepcopy(self.done)
         done.add_entries(entries)
         config, failed = self._night.config, done.newly_failed
         tried = done.tracks + done.rejects.total() - done.untried
