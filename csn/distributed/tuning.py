@@ -17,6 +17,7 @@ is kept.
 import json
 import logging
 import os
+import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import PurePath
@@ -232,6 +233,8 @@ def _run_trials(
         tuner = tune.Tuner.restore(folder, trainable=trainable, param_space=space)
     else:
         tuner = _new_tuner(sweep, trainable, space, slots)
+    # A trial that goes on tells its epochs once more, which Optuna knows and warns of.
+    warnings.filterwarnings("ignore", "The reported value is ignored", UserWarning)
     # We say ourselves what becomes of trials, in a line each.
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     results = tuner.fit()
