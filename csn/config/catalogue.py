@@ -122,7 +122,8 @@ class CatalogueConfig(Strict):
     compact_mb: float = 128.0
     """Files smaller than half of this are joined to files of about this size; 0: none are."""
     keep_hours: float = 24.0
-    """How long files that nothing refers to any longer are kept, for readers and other runs."""
+    """How long replaced files are kept for who reads them. At 0 a run that ends takes away what
+    another has written and not committed yet."""
     segments: SegmentConfig = SegmentConfig()
     workers: EmbedderConfig = EmbedderConfig()
     prices: PriceConfig = PriceConfig()
