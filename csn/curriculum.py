@@ -3,7 +3,7 @@
 Conventions
 -----------
 Each is an experiment of its own, derived from the one that needs it, and named by the digest of
-all it learns from: experiments that need the same teachers share them, and none is trained twice.
+its configuration: experiments that need the same teachers share them, and none is trained twice.
 
 Source
 ------

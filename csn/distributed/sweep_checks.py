@@ -103,7 +103,7 @@ def num_at_once(sweep: Sweep, noted: int | None = None) -> int:
 def num_fitting(workers: WorkerConfig, nodes: Sequence[Mapping[str, float]]) -> int:
     """How many trials fit on nodes beside what renders for all of them.
 
-    One does where fewer workers than it may have are enough for it.
+    One does where the least of its workers fit (`WorkerConfig.min_train_workers`).
     """
     room = cluster.room_beside_rendering(nodes, cluster.reserved(workers))
     if whole := room // workers.num_train_workers:
