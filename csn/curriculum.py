@@ -26,6 +26,7 @@ from csn.config import (
     StartConfig,
     TripletConfig,
 )
+from csn.errors import ConfigError
 from csn.paths import Paths
 
 
@@ -78,6 +79,26 @@ def pretraining_of(config: ExperimentConfig) -> ExperimentConfig:
             training=replace(config.training, num_epochs=start.pretraining_epochs),
         ),
     )
+
+
+def check_before(config: ExperimentConfig) -> None:
+    """Refuse a configuration from which no teachers, or no pre-training, can be derived.
+
+    Raises
+    ------
+    ConfigError
+        What is wrong with the stage, as a fault of the experiment that needs it.
+    """
+    try:
+        earlier = before(config)
+    except ConfigError as error:
+        raise ConfigError(
+            f"the teachers or the pre-training that {config.name} needs cannot be: {error}; they "
+            "have what start.* says of them (start.teacher_batch_size, start.pretraining_mixes, "
+            "...), and all else from the experiment itself"
+        ) from error
+    for one in earlier:
+        check_before(one)
 
 
 def before(config: ExperimentConfig) -> list[ExperimentConfig]:

@@ -54,6 +54,8 @@ def prepare_clip(track: Track, audio: AudioConfig) -> PreparedTrack:
     warnings = []
     if decoded.clipped_share > 0:
         warnings.append(f"{100 * decoded.clipped_share:.3f} % clipped")
+    if decoded.is_torn:
+        warnings.append(f"ends inside an MP3 frame after {decoded.duration_s:.2f} s; cut short?")
     if decoded.duration_s > audio.max_track_s:
         warnings.append(f"cut to its first {audio.max_track_s} of {decoded.duration_s:.1f} s")
     # What was near full scale before it became an MP3 may be beyond it after: scale, do not clip.

@@ -43,6 +43,8 @@ class Decoded:
     duration_s: float
     """Length of the whole file, also where `samples` was cut."""
     clipped_share: float
+    is_torn: bool = False
+    """It ends inside a frame of an MP3 that does not tell its length: perhaps it was longer."""
 
 
 def decode(
@@ -66,8 +68,8 @@ def decode(
     StorageError
         The file cannot be read.
     """
-    with storage.open_read(uri) as opened, sound_file(uri, opened) as (file, is_told):
-        decoded = _decode(uri, file, sample_rate_hz, max_duration_s, is_told=is_told)
+    with storage.open_read(uri) as opened, sound_file(uri, opened) as (file, untold):
+        decoded = _decode(uri, file, sample_rate_hz, max_duration_s, untold=untold)
     if decoded.clipped_share > max_clipped_share:
         raise CorpusError(
             f"{uri}: clipped ({100 * decoded.clipped_share:.1f} % of its samples are at full "
@@ -77,8 +79,10 @@ def decode(
 
 
 @contextmanager
-def sound_file(uri: str, opened: BufferedIOBase) -> Iterator[tuple[sf.SoundFile, bool]]:
-    """Open what a file of any kind holds, and say whether its length is told by itself.
+def sound_file(
+    uri: str, opened: BufferedIOBase
+) -> Iterator[tuple[sf.SoundFile, mp3.Stream | None]]:
+    """Open what a file of any kind holds; gives also the frames of an MP3 without its length.
 
     Raises
     ------
@@ -90,7 +94,7 @@ def sound_file(uri: str, opened: BufferedIOBase) -> Iterator[tuple[sf.SoundFile,
     untold = stream if stream and stream.said_frames is None else None
     try:
         with _kept_failures(opened, untold) as source, sf.SoundFile(source) as file:
-            yield file, not untold
+            yield file, untold
     except sf.LibsndfileError as error:
         reason = error.error_string.removeprefix("Error : ").rstrip(". ")
         raise CorpusError(
@@ -165,7 +169,12 @@ def _check_whole(uri: str, file: BufferedIOBase) -> None:
 
 
 def _decode(
-    uri: str, file: sf.SoundFile, rate_hz: int, max_duration_s: float, *, is_told: bool
+    uri: str,
+    file: sf.SoundFile,
+    rate_hz: int,
+    max_duration_s: float,
+    *,
+    untold: mp3.Stream | None,
 ) -> Decoded:
     if file.samplerate < rate_hz:
         raise CorpusError(
@@ -186,11 +195,15 @@ def _decode(
         samples[num_samples : num_samples + len(piece)] = piece
         num_samples += len(piece)
     # Without the frames before it, the first frame of a stream cut out of another is left out.
-    if num_read < wanted and is_told:
+    if num_read < wanted and not untold:
         raise cut_short(uri, file, num_read)
     clipped_share = num_clipped / max(num_read, 1)
     return Decoded(
-        samples[:num_samples], file.samplerate, file.frames / file.samplerate, clipped_share
+        samples[:num_samples],
+        file.samplerate,
+        file.frames / file.samplerate,
+        clipped_share,
+        bool(untold and untold.is_torn),
     )
 
 

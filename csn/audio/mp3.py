@@ -9,7 +9,8 @@ Choices
 -------
 Where no frame tells the length, decoders guess it from the file's size and the first frame's
 bitrate, and stop there: of a variable bitrate a third of the music may be left. So we count, and
-`length_frame` makes the frame that is lacking. Whether such a file was cut short cannot be known.
+`length_frame` makes the frame that is lacking. Whether such a file was cut short cannot be known:
+previews are cut out of longer streams, also inside a frame, which is told of and no fault.
 """
 
 import io
@@ -70,6 +71,8 @@ class Stream:
     """Header of the first frame."""
     said_frames: int | None
     """Number of frames that the file itself tells, none where it does not."""
+    is_torn: bool
+    """The file ends inside a frame, which is not counted."""
 
     def length_frame(self) -> bytes:
         """Frame without sound that tells how many frames follow, to stand before them."""
@@ -103,7 +106,7 @@ def scan(uri: str, file: BufferedIOBase) -> Stream | None:
         file.seek(0)
         return None
     said = _said_frames(_read(file, start, frame.tag_place + 12), frame.tag_place)
-    num_frames, end = _counted(file, start, size)
+    num_frames, end, is_torn = _counted(file, start, size)
     file.seek(0)
     if said is not None and num_frames - 1 < said:
         seconds = frame.samples / frame.rate_hz
@@ -116,7 +119,7 @@ def scan(uri: str, file: BufferedIOBase) -> Stream | None:
             f"{uri}: cannot be decoded (no MP3 frame at byte {end} of {size}); expected one frame "
             "after the other to the end of the file; copy it again from the source"
         )
-    return Stream(start, num_frames, first, said)
+    return Stream(start, num_frames, first, said, is_torn)
 
 
 def _read(file: BufferedIOBase, place: int, count: int) -> bytes:
@@ -143,12 +146,12 @@ def _said_frames(frame: bytes, tag_place: int) -> int | None:
     return None
 
 
-def _counted(file: BufferedIOBase, start: int, size: int) -> tuple[int, int]:
-    """Count whole frames, one behind the other; gives also where the last of them ends."""
+def _counted(file: BufferedIOBase, start: int, size: int) -> tuple[int, int, bool]:
+    """Count whole frames, one behind the other; where the last ends, and whether one is torn."""
     num_frames, place = 0, start
     while frame := Frame.of(_read(file, place, 4)):
         if place + frame.size > size:
-            return num_frames, size
+            return num_frames, size, True
         place += frame.size
         num_frames += 1
-    return num_frames, place
+    return num_frames, place, False

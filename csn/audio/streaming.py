@@ -26,7 +26,7 @@ def mono_stream(uri: str, opened: BufferedIOBase, sample_rate_hz: int) -> Iterat
     CorpusError
         Not an audio file, cut short, or not a number.
     """
-    with sound_file(uri, opened) as (file, is_told):
+    with sound_file(uri, opened) as (file, untold):
         same_rate = file.samplerate == sample_rate_hz
         resampler = soxr.ResampleStream(file.samplerate, sample_rate_hz, 1, dtype="float32")
         num_read = 0
@@ -34,7 +34,7 @@ def mono_stream(uri: str, opened: BufferedIOBase, sample_rate_hz: int) -> Iterat
             num_read += len(block)
             # A block lies in memory that the next one is read into.
             yield block.copy() if same_rate else resampler.resample_chunk(block)
-        if num_read < file.frames and is_told:
+        if num_read < file.frames and not untold:
             raise cut_short(uri, file, num_read)
         if not same_rate:
             yield resampler.resample_chunk(np.empty(0, np.float32), last=True)

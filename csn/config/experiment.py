@@ -126,6 +126,14 @@ class ExperimentConfig(Strict):
             "loss.target_weight to 0",
         )
         check(
+            not self.start.teachers_uri
+            or self.start.pretraining != "none"
+            or loss.target_weight > 0
+            or loss.kind == "target",
+            f"start.teachers_uri={self.start.teachers_uri}: nothing here learns from teachers; "
+            "leave it out, or set start.pretraining or loss.target_weight",
+        )
+        check(
             not network.individual
             or (loss.kind == "triplet" and loss.target_weight == loss.presence_weight == 0),
             f"network.individual learns from triplets of single parts alone, not with loss.kind="

@@ -200,7 +200,11 @@ class OptimizerConfig(Strict):
             f"optimizer.decay_fraction={self.decay_fraction} must be between 0 and 1",
         )
         check_range("optimizer.final_ratio", self.final_ratio, 0, 1)
-        check_range("optimizer.plateau_factor", self.plateau_factor, 0, 1)
+        check(
+            0 < self.plateau_factor < 1,
+            f"optimizer.plateau_factor={self.plateau_factor} must lie between 0 and 1, or the "
+            "step size would not fall",
+        )
         check_range("optimizer.plateau_floor", self.plateau_floor, 0)
         if self.plateau_patience is not None:
             check_range("optimizer.plateau_patience", self.plateau_patience, 0)

@@ -51,7 +51,7 @@ class EvaluationConfig(Strict):
             bool(self.durations_s) and len(set(self.durations_s)) == len(self.durations_s),
             f"evaluation.durations_s={self.durations_s} must be one or more different lengths",
         )
-        check_range("evaluation.num_focus_tracks", self.num_focus_tracks, 1)
+        check_range("evaluation.num_focus_tracks", self.num_focus_tracks, 2)
         check_range("evaluation.min_agreement", self.min_agreement, 0, 1)
         check_range("evaluation.min_votes", self.min_votes, 0)
         check_range("evaluation.num_concept_triplets", self.num_concept_triplets, 2)

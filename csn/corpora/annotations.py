@@ -14,8 +14,6 @@ triad, which tell a key from its relative; it comes from no listening experiment
 clips of 20 s the tempo was right on 29, on 38 but for an octave, the key on 26.
 """
 
-import csv
-import io
 import math
 import warnings
 from collections.abc import Mapping
@@ -25,14 +23,16 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from csn import storage
-from csn.errors import CorpusError, StorageError
+from csn.corpora.csv_tables import read_rows
+from csn.errors import CorpusError
 
 COLUMNS = ("track_id", "tempo_bpm", "key", "is_major")
 SCALES = {True: (0, 2, 4, 5, 7, 9, 11), False: (0, 2, 3, 5, 7, 8, 10)}
 """Notes of major, and of natural minor, from the tonic."""
 TRIADS = {True: (0, 4, 7), False: (0, 3, 7)}
 TRIAD_WEIGHT = 1.0
+MAX_OCTAVES = 7
+"""From C1 on, as librosa's chroma has them; fewer where the sample rate has no room."""
 _TRUTH = {"true": True, "1": True, "false": False, "0": False, "": None}
 
 
@@ -54,8 +54,10 @@ def of_song(fields: Mapping[str, Any]) -> Annotation:
     Annotation(tempo_bpm=120.0, key=9, is_major=False)
     """
     tempo_bpm, key, mode = (fields.get(name) for name in ("tempo", "key", "mode"))
+    if not isinstance(tempo_bpm, int | float) or not 0 < tempo_bpm < math.inf:
+        tempo_bpm = math.nan
     return Annotation(
-        float(tempo_bpm) if tempo_bpm and 0 < tempo_bpm < math.inf else math.nan,
+        float(tempo_bpm),
         key if isinstance(key, int) and key in range(12) else None,
         bool(mode) if mode in (0, 1) else None,
     )
@@ -73,7 +75,11 @@ def by_listening(samples: Float[np.ndarray, " samples"], sample_rate_hz: int) ->
     with warnings.catch_warnings():
         # Where there are no tones, librosa warns that they cannot be in tune.
         warnings.filterwarnings("ignore", "Trying to estimate tuning from empty", UserWarning)
-        chroma = librosa.feature.chroma_cqt(y=samples, sr=sample_rate_hz).mean(axis=1)
+        lowest_hz = librosa.note_to_hz("C1")
+        octaves = min(MAX_OCTAVES, int(math.log2(sample_rate_hz / 2 / lowest_hz)))
+        chroma = librosa.feature.chroma_cqt(
+            y=samples, sr=sample_rate_hz, fmin=lowest_hz, n_octaves=octaves
+        ).mean(axis=1)
     return Annotation(tempo_bpm, *key_of(chroma.astype(np.float64)))
 
 
@@ -111,18 +117,8 @@ def read_table(uri: str) -> dict[str, Annotation]:
     CorpusError
         A column is missing, a track comes twice, or a cell is not what the column says.
     """
-    try:
-        text = storage.read_bytes(uri).decode("utf-8-sig")
-    except (StorageError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{uri}: cannot be read as text ({error})") from error
-    rows = csv.DictReader(io.StringIO(text))
-    if missing := [name for name in COLUMNS if name not in (rows.fieldnames or ())]:
-        found = ", ".join(rows.fieldnames or ()) or "none"
-        raise CorpusError(
-            f"{uri}: no column {', '.join(missing)}; expected {', '.join(COLUMNS)}, found {found}"
-        )
     table: dict[str, Annotation] = {}
-    for number, row in enumerate(rows, 2):
+    for number, row in read_rows(uri, COLUMNS):
         track_id = row["track_id"]
         if track_id in table:
             raise CorpusError(f"{uri}: line {number}: {track_id} is there already; remove one")
@@ -130,8 +126,8 @@ def read_table(uri: str) -> dict[str, Annotation]:
     return table
 
 
-def _annotation(uri: str, number: int, row: Mapping[str, str | None]) -> Annotation:
-    tempo, key, major = ((row[name] or "").strip() for name in COLUMNS[1:])
+def _annotation(uri: str, number: int, row: Mapping[str, str]) -> Annotation:
+    tempo, key, major = (row[name].strip() for name in COLUMNS[1:])
     try:
         tempo_bpm = float(tempo) if tempo else math.nan
         if tempo_bpm < 0 or math.isinf(tempo_bpm) or (key and int(key) not in range(12)):

@@ -14,14 +14,12 @@ Dim-sim, published with Lee et al. (2020), "Disentangled multidimensional metric
 similarity".
 """
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from csn import storage
-from csn.errors import CorpusError, StorageError
+from csn.corpora.csv_tables import read_rows, read_text
+from csn.errors import CorpusError
 from csn.records import Judgement
 
 COLUMNS = ("triplet_id", "anchor_id", "song1_id", "song2_id", "song1_vote", "song2_vote")
@@ -37,7 +35,8 @@ def read_judgements(uri: str) -> list[Judgement]:
         The file cannot be understood, has no rows, lacks a column, or holds votes that are no
         counts; or a song is compared with itself.
     """
-    rows = _json_rows(uri) if uri.endswith(".json") else _csv_rows(uri)
+    is_json = uri.endswith(".json")
+    rows = _json_rows(uri) if is_json else [row for _, row in read_rows(uri, COLUMNS)]
     if not rows:
         raise CorpusError(f"{uri}: no rows; expected triplets with {', '.join(COLUMNS)}")
     if missing := [name for name in COLUMNS if name not in rows[0]]:
@@ -70,19 +69,10 @@ def _votes(where: str, name: str, value: Any) -> int:
     return int(votes)
 
 
-def _csv_rows(uri: str) -> list[dict[str, Any]]:
-    reader = csv.DictReader(io.StringIO(_text(uri)))
-    rows: list[dict[str, Any]] = list(reader)
-    if not rows and reader.fieldnames and set(COLUMNS) - set(reader.fieldnames):
-        # No row can tell that columns are missing, but the first line can.
-        return [dict.fromkeys(reader.fieldnames)]
-    return rows
-
-
 def _json_rows(uri: str) -> list[dict[str, Any]]:
     expected = "expected a list of triplets, or an object of them by triplet_id"
     try:
-        found = json.loads(_text(uri))
+        found = json.loads(read_text(uri))
     except ValueError as error:
         raise CorpusError(f"{uri}: not a JSON file ({error}); {expected}") from error
     if isinstance(found, dict):
@@ -95,10 +85,3 @@ def _json_rows(uri: str) -> list[dict[str, Any]]:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise CorpusError(f"{uri}: neither a list nor an object of triplets; {expected}")
     return rows
-
-
-def _text(uri: str) -> str:
-    try:
-        return storage.read_bytes(uri).decode("utf-8-sig")
-    except (StorageError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{uri}: cannot be read as text ({error})") from error

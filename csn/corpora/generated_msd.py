@@ -139,7 +139,8 @@ def write_annotations(config: GeneratedMsdConfig, corpus_uri: str) -> str:
     )
     clean = generated_judgements.agreed(rows)
     for name, some in ((RAW_TRIPLETS, rows), (CLEAN_TRIPLETS, clean)):
-        storage.write_bytes(storage.join(corpus_uri, name), generated_judgements.as_csv(some))
+        if some:  # a file without rows would be taken for a damaged one
+            storage.write_bytes(storage.join(corpus_uri, name), generated_judgements.as_csv(some))
     storage.write_bytes(database_uri, _tag_database(factors))
     return database_uri
 

@@ -129,12 +129,12 @@ def _from_database(uri: str, path: str, track_ids: Sequence[str]) -> Tags:
                     what = f"no column {', '.join(lacking)} in table {table}"
                     what = what if there else f"no table {table}"
                     raise CorpusError(f"{uri}: {what}{expected}")
-            return _selected(database, track_ids)
+            return _selected(uri, database, track_ids)
     except sqlite3.Error as error:
         raise CorpusError(f"{uri}: cannot be read ({error}){expected}") from error
 
 
-def _selected(database: sqlite3.Connection, track_ids: Sequence[str]) -> Tags:
+def _selected(uri: str, database: sqlite3.Connection, track_ids: Sequence[str]) -> Tags:
     """Ask for all rows of wanted tracks and kept tags at once, by their numbers."""
     wanted = set(track_ids)
     tracks = {
@@ -159,7 +159,16 @@ def _selected(database: sqlite3.Connection, track_ids: Sequence[str]) -> Tags:
     )
     for track, tag, strength in rows:
         found.setdefault(tracks[track], []).append((words[tag], strength))
-    return Tags({tid: _kept(pairs) for tid, pairs in found.items()}, {}, tuple(examples))
+    tags = Tags(examples=tuple(examples))
+    for tid, pairs in found.items():
+        try:
+            tags.strengths[tid] = _kept(pairs)
+        except (TypeError, ValueError) as error:
+            tags.faults[tid] = (
+                f"{uri}: a strength of {tid} is no number ({error}); expected 0..100 in column "
+                "val of table tid_tag"
+            )
+    return tags
 
 
 def _from_folder(uri: str, track_ids: Sequence[str]) -> Tags:

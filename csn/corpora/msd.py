@@ -15,8 +15,6 @@ counted, one without its h5 file goes on, if it can be found at all, without tem
 has one tempo, which holds from end to end. Tracks are ordered by split and id.
 """
 
-import csv
-import io
 import math
 import re
 from collections.abc import Iterator
@@ -26,6 +24,7 @@ from typing import Any
 from csn import storage
 from csn.config import MsdConfig
 from csn.corpora.annotations import Annotation, of_song
+from csn.corpora.csv_tables import read_rows, read_text
 from csn.corpora.song_tables import song_fields
 from csn.errors import CorpusError, StorageError
 from csn.records import SPLITS, Reject
@@ -108,31 +107,32 @@ def list_tracks(corpus_uri: str, config: MsdConfig) -> list[ClipLocation]:
 
 def _list_rows(folder_uri: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Give place and content of every line of the text files of a folder."""
-    files = {
-        SPLIT_NAMES[name]: uri
-        for uri in storage.list_uris(folder_uri, ".txt")
-        if (name := uri.rsplit("/", 1)[-1].removesuffix(".txt")) in SPLIT_NAMES
-    }
+    files: dict[str, str] = {}
+    for uri in storage.list_uris(folder_uri, ".txt"):
+        name = uri.rsplit("/", 1)[-1].removesuffix(".txt")
+        if name not in SPLIT_NAMES:
+            continue
+        other = files.setdefault(SPLIT_NAMES[name], uri)
+        if other != uri:
+            raise CorpusError(
+                f"{folder_uri}: {other} and {uri} both list the split {SPLIT_NAMES[name]}; "
+                "expected one list a split; remove one, or name the folder of the right ones with "
+                "--corpus.msd.splits_uri"
+            )
     if not files:
         raise CorpusError(
             f"{folder_uri}: no list of tracks; expected train.txt, validation.txt or test.txt of "
             "an MSD id a line; name their folder, or a CSV file, with --corpus.msd.splits_uri"
         )
     for split, uri in files.items():
-        for number, line in enumerate(_text(uri).splitlines(), 1):
+        for number, line in enumerate(read_text(uri).splitlines(), 1):
             if line.strip():
                 yield f"{uri}: line {number}", {"split": split, "msd_id": line.strip()}
 
 
 def _table_rows(uri: str) -> Iterator[tuple[str, dict[str, str]]]:
     """Give place and content of every row of a CSV file."""
-    reader = csv.DictReader(io.StringIO(_text(uri)), restval="")
-    if missing := [name for name in COLUMNS if name not in (reader.fieldnames or ())]:
-        found = ", ".join(reader.fieldnames or ()) or "none"
-        raise CorpusError(
-            f"{uri}: no column {', '.join(missing)}; expected {', '.join(COLUMNS)}, found {found}"
-        )
-    for number, row in enumerate(reader, 2):
+    for number, row in read_rows(uri, COLUMNS):
         yield f"{uri}: line {number}", row
 
 
@@ -156,13 +156,6 @@ def _location(where: str, row: dict[str, str], corpus_uri: str, songs_uri: str) 
         storage.join(corpus_uri, audio_path) if audio_path else "",
         None if words is None else tuple(word for word in words.split("|") if word),
     )
-
-
-def _text(uri: str) -> str:
-    try:
-        return storage.read_bytes(uri).decode("utf-8-sig")
-    except (StorageError, UnicodeDecodeError) as error:
-        raise CorpusError(f"{uri}: cannot be read as text ({error})") from error
 
 
 def find_clip(

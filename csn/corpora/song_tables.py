@@ -128,11 +128,13 @@ def song_fields(data: bytes) -> dict[str, Any]:
         with h5py.File(io.BytesIO(data), "r") as h5:
             for path in TABLES:
                 table: Any = h5.get(path)
-                if table is not None and table.dtype.names and len(table):
+                is_table = isinstance(table, h5py.Dataset) and bool(table.dtype.names)
+                if is_table and table.ndim == 1 and len(table):
                     row = table[0]
-                    fields |= {name: row[name].item() for name in table.dtype.names}
-    except (OSError, RuntimeError, KeyError) as error:
-        raise ValueError(f"not a whole HDF5 file: {' '.join(str(error).split())}") from error
+                    fields |= {name: np.asarray(row[name]).item() for name in table.dtype.names}
+    except Exception as error:  # what h5py makes of a damaged file is any kind of exception
+        told = " ".join(str(error).split())
+        raise ValueError(f"not a whole HDF5 file: {type(error).__name__}: {told}") from error
     if not fields:
         raise ValueError(f"none of the tables {', '.join(TABLES)} is in it")
     return {

@@ -2,7 +2,7 @@
 
 from pathlib import Path, PurePath
 
-from csn import storage
+from csn import curriculum, storage
 from csn.audio.separation import separator_of
 from csn.conditions import MIX
 from csn.config import ExperimentConfig
@@ -43,7 +43,8 @@ def check_scored(uri: str, theirs: ExperimentConfig, ours: ExperimentConfig) -> 
     by the distance that was learnt; and scores of an experiment's own network bear its seed.
     """
     check_hears(uri, theirs, ours)
-    check_layout(uri, theirs, ours)
+    if not _individual_among(theirs, ours):
+        check_layout(uri, theirs, ours)
     fields: list[tuple[str, object, object]] = [
         ("network.individual", theirs.network.individual, ours.network.individual),
         ("loss.distance", theirs.loss.distance, ours.loss.distance),
@@ -56,6 +57,13 @@ def check_scored(uri: str, theirs: ExperimentConfig, ours: ExperimentConfig) -> 
                 f"{uri} was trained with {field}={learnt}, this configuration says {asked}; "
                 f"{ADVICE}, or set --{field} {learnt}"
             )
+
+
+def _individual_among(theirs: ExperimentConfig, ours: ExperimentConfig) -> bool:
+    """Whether `theirs` are individual networks for all that `ours` asks, and perhaps for more."""
+    sizes = {one.network.subspace_dim for one in (theirs, ours)}
+    asked, learnt = (set(one.network.conditions) for one in (ours, theirs))
+    return theirs.network.individual and len(sizes) == 1 and asked <= learnt
 
 
 def check_separator(config: ExperimentConfig) -> None:
@@ -110,15 +118,17 @@ def _whole(uri: str) -> PurePath:
 
 
 def check_start(config: ExperimentConfig) -> None:
-    """Refuse networks to start from that do not fit `config`.
+    """Refuse networks to start from that do not fit `config`, and stages before it that cannot be.
 
     Raises
     ------
     ConfigError
-        Teachers, or the initial network, of another front end, sample rate, layout or form.
+        Teachers, or the initial network, of another front end, sample rate, layout or form; or
+        `config` makes no whole configuration of its teachers or its pre-training.
     StorageError
         There is no such checkpoint.
     """
+    curriculum.check_before(config)
     if uri := config.start.teachers_uri:
         theirs = checkpoint.load(storage.absolute(uri)).config
         if not theirs.network.individual:
@@ -127,9 +137,7 @@ def check_start(config: ExperimentConfig) -> None:
                 "individual networks (recipe hashizume2022, or any with network.individual)"
             )
         check_hears(uri, theirs, config)
-        if theirs.network.subspace_dim != config.network.subspace_dim or not (
-            set(config.network.conditions) <= set(theirs.network.conditions)
-        ):
+        if not _individual_among(theirs, config):
             check_layout(uri, theirs, config)
     if uri := config.start.initial_checkpoint_uri:
         theirs = checkpoint.load(storage.absolute(uri)).config

@@ -7,7 +7,7 @@ which is written last and names the plan that was embedded. A mix is rendered on
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache, partial
 from typing import Any
@@ -62,14 +62,17 @@ def embed(config: ExperimentConfig, mixes: pa.Table, stages: Stages) -> dict[str
     digests = system_digests(config, paths)
     uris = {system: paths.embeddings(digest) for system, digest in digests.items()}
     again = config.on_existing == "overwrite"
-    missing = [name for name in uris if again or not _is_complete(uris[name], plan_digest)]
+    asked = config.network.conditions
+    missing = [
+        name for name, uri in uris.items() if again or not _is_complete(uri, plan_digest, asked)
+    ]
     if not missing:
         log.info("embed: all of %s is embedded", ", ".join(uris))
         return uris
     started_at = storage.utc_now()
     vectors = _embedded(config, paths, mixes, missing, stages)
     for system in missing:
-        conditions = condition_dims(config, system)
+        conditions = condition_dims(config, system, paths)
         _write(uris[system], mixes, vectors[system], conditions, digests[system])
         manifest = storage.Manifest.finished(
             started_at,
@@ -82,9 +85,13 @@ def embed(config: ExperimentConfig, mixes: pa.Table, stages: Stages) -> dict[str
     return uris
 
 
-def _is_complete(uri: str, plan_digest: str) -> bool:
+def _is_complete(uri: str, plan_digest: str, conditions: Sequence[str]) -> bool:
+    """Whether the same mixes are embedded there, under all conditions that are asked."""
     manifest = storage.join(uri, MANIFEST)
-    return storage.exists(manifest) and storage.read_manifest(manifest).plan_digest == plan_digest
+    if not storage.exists(manifest) or storage.read_manifest(manifest).plan_digest != plan_digest:
+        return False
+    there = {folder.rsplit("/", 1)[-1] for folder in storage.list_folders(uri)}
+    return all(f"condition={condition}" in there for condition in conditions)
 
 
 class Embedder:
@@ -124,7 +131,8 @@ class Embedder:
             heard = cache(partial(self._heard, some, parts, num_samples))
             with torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
                 for name, module in self._systems.items():
-                    found[name].append(embedded_by(module, heard).float().cpu().numpy())
+                    vectors = embedded_by(module, self._config.network.conditions, heard)
+                    found[name].append(vectors.float().cpu().numpy())
         columns = {name: _vectors(np.concatenate(vectors)) for name, vectors in found.items()}
         return pa.table({"row": block["row"], **columns})
 

@@ -23,7 +23,7 @@ from csn.distributed.embedding import read_embeddings
 from csn.distributed.plans import split_of
 from csn.distributed.progress import Stages
 from csn.distributed.systems import WITHOUT_SUBSPACES, metric_of
-from csn.errors import ProtocolError
+from csn.errors import CorpusError, ProtocolError
 from csn.evaluation.criteria import Distances
 from csn.evaluation.criteria_scores import criteria_distances, criteria_rows, criteria_table
 from csn.evaluation.presence_scores import gated_scores, presence_scores
@@ -89,6 +89,11 @@ def _human_triplets(config: ExperimentConfig) -> tuple[list[JudgedTriplet], list
     named = config.evaluation.triplets_uri
     uri = storage.absolute(named) if named else storage.join(Paths(config).corpus, HUMAN_TRIPLETS)
     if not storage.exists(uri):
+        if named:
+            raise CorpusError(
+                f"evaluation.triplets_uri={named}: no such file; expected human triplets in the "
+                "form of Dim-sim, CSV or JSON; leave the option out to ask none"
+            )
         advice = "name a file in the form of Dim-sim with --evaluation.triplets_uri"
         return [], [f"no human triplets at {uri}, so none are asked; {advice}"]
     return human_triplets(read_judgements(uri), config.evaluation)

@@ -1,6 +1,6 @@
 """The systems that are scored side by side: our network and the baselines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 
@@ -40,11 +40,13 @@ def system_digests(config: ExperimentConfig, paths: Paths) -> dict[str, str]:
 def baseline_digests(config: ExperimentConfig) -> dict[str, str]:
     """Digest of each baseline that `config` asks for; they need no trained network."""
     heard = [asdict(config.frontend), config.audio.sample_rate_hz]
+    # P2's mixes are drawn by the seed: seeds that ran side by side would write into one folder.
+    asked = [list(config.network.conditions), config.seed]
     digests = {
         "untrained": storage.digest(["untrained", heard, asdict(config.network), config.seed]),
-        "mean_mel": storage.digest(["mean_mel", heard]),
+        "mean_mel": storage.digest(["mean_mel", heard, asked]),
         "librosa_features": storage.digest(
-            ["librosa_features", version("librosa"), config.audio.sample_rate_hz]
+            ["librosa_features", version("librosa"), config.audio.sample_rate_hz, asked]
         ),
     }
     return {name: digests[name] for name in config.evaluation.baselines}
@@ -62,19 +64,25 @@ def build_system(system: str, config: ExperimentConfig, paths: Paths) -> nn.Modu
     return build_mean_mel(config).eval()
 
 
-def condition_dims(config: ExperimentConfig, system: str) -> dict[str, slice]:
+def condition_dims(config: ExperimentConfig, system: str, paths: Paths) -> dict[str, slice]:
     """Dimensions that each condition reads; without subspaces, all of them."""
-    layout = config.network.layout
+    conditions = config.network.conditions
     if system in WITHOUT_SUBSPACES:
-        return dict.fromkeys(layout.conditions, slice(None))
-    return {condition: layout.dims(condition) for condition in layout.conditions}
+        return dict.fromkeys(conditions, slice(None))
+    # Of individual networks there may be more than are asked.
+    theirs = checkpoint.load(paths.best_checkpoint).config if system == OURS else config
+    return {condition: theirs.network.layout.dims(condition) for condition in conditions}
 
 
-def embedded_by(module: nn.Module, heard: Callable[[str], Tensor]) -> Tensor:
+def embedded_by(
+    module: nn.Module, conditions: Sequence[str], heard: Callable[[str], Tensor]
+) -> Tensor:
     """Embeddings of mixes by a system's module: of the whole mix, or each part by its network.
 
     Parameters
     ----------
+    conditions
+        Those of individual networks that are asked; the others' dimensions stay zero.
     heard : callable
         Gives the waveforms of one part of each mix, and of all parts for the condition ``mix``.
     """
@@ -82,7 +90,8 @@ def embedded_by(module: nn.Module, heard: Callable[[str], Tensor]) -> Tensor:
         return module(heard(MIX))
     # Each network fills its own dimensions and leaves the others zero.
     blocks = []
-    for place, condition in enumerate(module.layout.conditions):
+    for condition in conditions:
+        place = module.layout.conditions.index(condition)
         waveforms = heard(condition)
         places = torch.full((len(waveforms),), place, device=waveforms.device)
         blocks.append(module(waveforms, places))

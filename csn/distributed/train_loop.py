@@ -18,7 +18,7 @@ import logging
 import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -143,9 +143,14 @@ class Trainer:
             metrics |= {"seconds": time.monotonic() - started}
             if self.plateau and validated:
                 metrics["train/learning_rate"] = self.optimizer.learning_rate
-                self.plateau.step(self._of_rank_0(metrics.get("val/loss", math.inf)))
+                self._lower_step_size(metrics)
             self._note(metrics, validated=validated)
             self._report(metrics)
+
+    def _lower_step_size(self, metrics: Mapping[str, float]) -> None:
+        loss = self._of_rank_0(metrics.get("val/loss", math.nan))
+        if not math.isnan(loss):  # where nothing can be asked, nothing got worse
+            self.plateau.step(loss)
 
     def _stops(self) -> bool:
         patience = self.config.training.patience

@@ -101,14 +101,20 @@ def read_answers(uri: str) -> pa.Table:
         text = storage.read_bytes(uri).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CorpusError(f"{uri}: UTF-8 text expected ({error}); is it a CSV file?") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
         raise CorpusError(
             f"{uri}: line 1: columns {', '.join(reader.fieldnames or ['none'])} found, also "
             f"{', '.join(missing)} expected (is it one of the Inst-Sim-ABX answer files?)"
         )
-    rows = [_answer(row, f"{uri}: line {reader.line_num}") for row in reader]
+    try:
+        rows = [_answer(row, f"{uri}: line {reader.line_num}") for row in reader]
+    except csv.Error as error:
+        raise CorpusError(
+            f"{uri}: line {reader.line_num}: not a row of a CSV file ({error}); look for a "
+            "quotation mark that is not closed"
+        ) from error
     return pa.Table.from_pylist(rows, schema=ANSWER_SCHEMA)
 
 

@@ -123,13 +123,13 @@ def read_pseudo_mixes(uri: str, *, hop_s: float) -> list[ListedPseudoMix]:
 def _lines(uri: str) -> Iterator[tuple[str, list[str]]]:
     """Where each line is, for messages, and its groups as they stand."""
     try:
-        lines = storage.read_bytes(uri).decode().splitlines()
+        lines = storage.read_bytes(uri).decode("utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
         raise CorpusError(f"{uri}: UTF-8 text expected ({error}); is it a list?") from error
     if not lines:
         raise CorpusError(f"{uri}: 0 lines found, at least 1 expected (was it written in full?)")
     for number, line in enumerate(lines, 1):
-        yield f"{uri}: line {number}", line.split(";")
+        yield f"{uri}: line {number}", line.rstrip("; ").split(";")
 
 
 def _numbers(group: str, where: str) -> list[int]:

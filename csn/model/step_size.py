@@ -36,6 +36,7 @@ class Plateau:
                 factor=config.plateau_factor,
                 patience=patience or 0,
                 min_lr=config.plateau_floor,
+                eps=0.0,  # or torch leaves out steps below 1e-8, and [R22]'s floor is never met
             )
             for optimizer in (() if patience is None else optimizers)
         ]

@@ -14,8 +14,8 @@ Choices
 -------
 Concepts take turns by row id, whatever share of the tracks carries each. The anchor is drawn from
 the tracks of which the concept is known and that have somebody alike and somebody different, then
-these two among all such. Segments are drawn from wherever the track sounds. Segments of one track
-do not overlap.
+these two among all such. Segments are drawn from wherever the track sounds. Between segments of
+one track lies `TripletConfig.min_gap_s`.
 """
 
 import zlib
@@ -115,7 +115,7 @@ def plan_concept_triplets(
     CorpusError
         No triplet can be drawn under a concept, or no track is long enough for two segments.
     """
-    gap = round(audio.segment_s / audio.level_hop_s)
+    gap = round((audio.segment_s + config.min_gap_s) / audio.level_hop_s)
     triplets = []
     for row_id in row_ids:
         rng = np.random.default_rng([seed, zlib.crc32(b"concepts"), plan_index, row_id])
@@ -185,6 +185,6 @@ def _draw_track(
             frames = anchor, int(rng.choice(apart)), int(rng.choice(found.starts[other]))
             return Three(one, one, other), frames
     raise CorpusError(
-        f"in {MAX_DRAWS} draws no track sounds in two segments that do not overlap; expected "
-        "longer clips; set --triplets.track_share 0"
+        f"in {MAX_DRAWS} draws no track sounds in two segments with triplets.min_gap_s between "
+        "them; expected longer clips; lower it, or set --triplets.track_share 0"
     )

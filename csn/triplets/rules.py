@@ -15,10 +15,10 @@ key.
 
 Choices
 -------
-One tag in common suffices. An octave of a tempo is its double, quadruple, half or quarter, and the
-5 BPM are measured at the faster of the two tempi brought together. "Parallel" keys share the tonic
-(C major, C minor); `SimilarityConfig.relative_keys` adds those that share their notes, in case the
-paper means these.
+One tag in common suffices. An octave of a tempo is its double, its half, and so on up to three
+octaves, which is more than music spans; the 5 BPM are measured at the faster of the two tempi
+brought together. "Parallel" keys share the tonic (C major, C minor);
+`SimilarityConfig.relative_keys` adds those that share their notes, in case the paper means these.
 """
 
 from collections.abc import Callable
@@ -36,7 +36,7 @@ Facts = dict[str, Any]
 Relation = tuple[Any, Any]
 """Who is alike, and who is different."""
 
-OCTAVES = (1, 2, 4)
+OCTAVES = (1, 2, 4, 8)
 
 
 def facts_of(tracks: pa.Table, config: SimilarityConfig) -> Facts:

@@ -225,6 +225,10 @@ def test_unknown_branch_of_the_front_end_is_refused_wherever_it_comes_from():
                 LossConfig(kind="target"),
             )
         ),
+        (
+            {"start": StartConfig(teachers_uri="there")},
+            r"start\.teachers_uri=there: nothing here learns from teachers",
+        ),
         ({"frontend": FrontendConfig(window=132_301)}, r"frontend\.window=132301 is longer"),
     ],
 )

@@ -1,9 +1,11 @@
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from csn.audio import mp3
 from csn.audio.activity import levels_db
 from csn.audio.clips import PART, prepare_clip
 from csn.config import AudioConfig
@@ -101,3 +103,13 @@ def test_missing_file_is_refused_by_its_address(tmp_path):
     track = Track("TRAAAAA128F0000000", "made-up", "test", math.nan, 1.0, (stem,))
     with pytest.raises(CorpusError, match=r"x\.mp3: no such file"):
         prepare_clip(track, AUDIO)
+
+
+def test_mp3_that_ends_inside_a_frame_is_a_warning(track_of):
+    track = track_of(noise(5.0), "x.mp3", format="MP3")
+    path = Path(track.stems[0].audio_uri)
+    data = path.read_bytes()
+    told = mp3.Frame.of(data[:4])  # the frame that tells how many follow
+    path.write_bytes(data[told.size : len(data) // 4 * 3 + 1])
+    warning = prepare_clip(track, AUDIO).warnings[-1]  # the encoder may have clipped as well
+    assert warning.startswith("ends inside an MP3 frame after 3.")

@@ -164,3 +164,10 @@ def test_clipping_is_refused_or_only_counted(write):
     with pytest.raises(CorpusError, match="clipped"):
         decode(uri, RATE_HZ, LONG_S)
     assert decode(uri, RATE_HZ, LONG_S, max_clipped_share=1.0).clipped_share > 0.01
+
+
+def test_file_without_its_length_that_ends_inside_a_frame_is_told_of(write):
+    uri = without_length(write(music()))
+    assert not decode(uri, RATE_HZ, LONG_S).is_torn
+    Path(uri).write_bytes(Path(uri).read_bytes()[:-100])
+    assert decode(uri, RATE_HZ, LONG_S).is_torn

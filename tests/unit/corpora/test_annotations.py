@@ -32,7 +32,9 @@ def test_tempo_of_a_song_may_not_be_known(tempo):
     assert (said.key, said.is_major) == (0, False)
 
 
-@pytest.mark.parametrize("fields", [{}, {"key": -1, "mode": -1}, {"key": 12, "mode": 2}])
+@pytest.mark.parametrize(
+    "fields", [{}, {"key": -1, "mode": -1}, {"key": 12, "mode": 2}, {"tempo": "fast", "key": "C"}]
+)
 def test_key_of_a_song_may_not_be_known(fields):
     said = of_song(fields)
     assert math.isnan(said.tempo_bpm)
@@ -132,3 +134,17 @@ def test_table_of_other_columns_or_with_a_track_twice_is_refused(tmp_path):
         read_table(str(uri))
     with pytest.raises(CorpusError, match=r"y\.csv: .*no such file"):
         read_table(str(tmp_path / "y.csv"))
+
+
+def test_quotation_mark_that_is_not_closed_loses_no_rows(tmp_path):
+    uri = tmp_path / "x.csv"
+    uri.write_text(f'{HEADER}TRA,100,0,1\n"TRB,90,0,1\nTRC,80,0,1\n')
+    with pytest.raises(CorpusError, match=r"x\.csv: line \d: not a row .*quotation mark"):
+        read_table(str(uri))
+
+
+def test_a_low_sample_rate_has_a_key_as_well():
+    times_s = np.arange(4 * 8_000) / 8_000
+    notes = sum(np.sin(2 * np.pi * hz * times_s) for hz in (261.63, 329.63, 392.0, 523.25))
+    said = by_listening((0.2 * notes).astype(np.float32), 8_000)
+    assert (said.key, said.is_major) == (0, True)

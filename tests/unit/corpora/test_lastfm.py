@@ -190,3 +190,13 @@ def test_tags_in_a_bucket_are_those_on_the_disk(tmp_path, bucket):
         name = str(file.relative_to(tmp_path / "json"))
         storage.write_bytes(storage.join(bucket, "lastfm", name), file.read_bytes())
     assert read_tags(storage.join(bucket, "lastfm"), list(TAGS)).strengths == EXPECTED
+
+
+@pytest.mark.parametrize("strength", [None, "abc", b"\xff"])
+def test_strength_that_is_no_number_is_the_fault_of_its_track(tmp_path, strength):
+    whole, faulty, *_ = TAGS
+    tags = {whole: TAGS[whole], faulty: {"Hip-Hop": strength}}
+    uri = write_database(tmp_path / "lastfm_tags.db", tags)
+    found = read_tags(uri, list(tags))
+    assert found.strengths == {whole: EXPECTED[whole]}
+    assert "is no number" in found.faults[faulty]

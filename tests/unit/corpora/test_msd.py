@@ -225,3 +225,20 @@ def test_song_that_names_no_preview_has_none(tmp_path, number):
     write_song(tmp_path, ONE, track_7digitalid=number, tempo=97.5)
     with pytest.raises(MissingPreviewError, match=rf"track_7digitalid={number} names no preview"):
         find_clip(location(tmp_path), str(tmp_path), reads_song=True)
+
+
+def test_two_lists_of_one_split_are_refused(tmp_path, listed):
+    (tmp_path / "splits" / "v2").mkdir(parents=True)
+    (tmp_path / "splits" / "v2" / "train.txt").write_text(f"{THIRD}\n")
+    with pytest.raises(CorpusError, match=r"train\.txt and .*train\.txt both list .* train"):
+        listed(train=ONE)
+    (tmp_path / "splits" / "v2" / "train.txt").unlink()
+    with pytest.raises(CorpusError, match=r"valid\w*\.txt and .* both list the split validation"):
+        listed(train=ONE, valid=OTHER, validation=THIRD)
+
+
+def test_quotation_mark_that_is_not_closed_loses_no_tracks(tmp_path):
+    rows = f'test,{ONE},"7666448\ntest,{OTHER},7666449\n'
+    config = write_table(tmp_path, f"split,msd_id,sevendigital_id\n{rows}")
+    with pytest.raises(CorpusError, match=r"tracks\.csv: line \d: not a row .*quotation mark"):
+        list_tracks(str(tmp_path), config)

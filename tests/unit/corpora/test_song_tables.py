@@ -65,3 +65,30 @@ def test_file_without_what_is_read_is_refused(content):
         content = file.getvalue()
     with pytest.raises(ValueError, match=r"not a whole HDF5 file|none of the tables"):
         song_fields(content)
+
+
+TEXT = h5py.string_dtype()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("analysis/songs/of_one", np.zeros(1)),  # a group where the table belongs
+        ("analysis/songs", np.array((4,), [("key", "<i4")])),  # no list of rows
+        ("analysis/songs", np.zeros((2, 2), [("key", "<i4")])),
+        ("analysis/songs", np.array(["97"], TEXT)),
+    ],
+)
+def test_table_of_another_form_is_none(name, value):
+    file = io.BytesIO()
+    with h5py.File(file, "w") as h5:
+        h5[name] = value
+    with pytest.raises(ValueError, match="none of the tables"):
+        song_fields(file.getvalue())
+
+
+def test_text_of_any_length_is_text():
+    file = io.BytesIO()
+    with h5py.File(file, "w") as h5:
+        h5["analysis/songs"] = np.array([("fast", 3)], [("tempo", TEXT), ("key", "<i4")])
+    assert song_fields(file.getvalue()) == {"tempo": "fast", "key": 3}

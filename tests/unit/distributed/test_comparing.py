@@ -54,32 +54,21 @@ def test_systems_that_share_teachers_do_not_run_together(tmp_path):
     assert next_to_run([same_teachers, scratch], []) == same_teachers
 
 
-def test_no_two_write_the_mean_spectrum_together(tmp_path):
-    first, second = entries(tmp_path, "tiny_free_mixing")
-    assert next_to_run([second], [first]) is None
-
-
-def test_no_two_write_the_same_hand_made_features_or_untrained_network_together(tmp_path):
-    first, second = (
-        replace(entry, config=replace(entry.config, evaluation=evaluation))
-        for entry in entries(tmp_path, "tiny_free_mixing")
-        for evaluation in [
-            replace(entry.config.evaluation, baselines=("untrained", "librosa_features"))
-        ]
-    )
-    assert next_to_run([second], [first]) is None
-    # Of two seeds the untrained networks differ, of one they are the same.
+@pytest.mark.parametrize("baseline", ["untrained", "mean_mel", "librosa_features"])
+def test_no_two_write_the_same_baseline_together(tmp_path, baseline):
     (first, other), (second, _) = (
-        entries(tmp_path, "tiny_hashizume2024_scratch"),
-        entries(tmp_path, "tiny_hashizume2024_basic"),
+        [replace(entry, config=with_baseline(entry.config, baseline)) for entry in of]
+        for of in (entries(tmp_path, "tiny"), entries(tmp_path, "tiny_hashizume2024_basic"))
     )
-    untrained = replace(first.config.evaluation, baselines=("untrained",))
-    first, other, second = (
-        replace(entry, config=replace(entry.config, evaluation=untrained))
-        for entry in (first, other, second)
-    )
-    assert next_to_run([other], [first]) == other
+    if baseline == "untrained":  # of the same network
+        second = replace(second, config=replace(second.config, network=first.config.network))
     assert next_to_run([second], [first]) is None
+    # Those of another seed lie elsewhere.
+    assert next_to_run([other], [first]) == other
+
+
+def with_baseline(config, name):
+    return replace(config, evaluation=replace(config.evaluation, baselines=(name,)))
 
 
 def test_an_experiment_keeps_the_baselines_that_it_has_scores_of(tmp_path):

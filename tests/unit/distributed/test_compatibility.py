@@ -39,3 +39,24 @@ def test_network_to_start_from_has_weights_of_the_same_shapes(tmp_path):
     other = replace(ours.network, time_layers=1)
     with pytest.raises(ConfigError, match=r"halved by 3 layers.*halved by 1 layers"):
         check_start(replace(ours, start=start, network=other))
+
+
+def test_individual_networks_are_scored_on_the_parts_that_there_are():
+    theirs = recipes.ALL["tiny_hashizume2022"]()
+    ours = replace(theirs, network=replace(theirs.network, conditions=("drums", "mix")))
+    check_scored("there", theirs, ours)
+    with pytest.raises(ConfigError, match="there has 4 dimensions for each of drums, mix, this"):
+        check_scored("there", ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"teacher_batch_size": 5_000}, "the pre-training that tiny_hashizume2024 needs"),
+        ({"pretraining_mixes": 10}, r"start\.pretraining_mixes"),
+    ],
+)
+def test_stage_that_cannot_be_is_refused_as_one(values, told):
+    config = recipes.ALL["tiny_hashizume2024"]()
+    with pytest.raises(ConfigError, match=told):
+        check_start(replace(config, start=replace(config.start, **values)))

@@ -110,3 +110,9 @@ def test_instruments_are_asked_no_triplets():
     questions = triplet_questions(recipes.tiny(), prepared())
     assert not questions.human
     assert not questions.by_concept
+
+
+def test_triplets_that_are_named_and_not_there_are_refused_before_training(config, tmp_path):
+    evaluation = replace(config.evaluation, triplets_uri=str(tmp_path / "mistyped.csv"))
+    with pytest.raises(CorpusError, match=r"triplets_uri=.*mistyped\.csv: no such file"):
+        triplet_questions(replace(config, evaluation=evaluation), prepared())

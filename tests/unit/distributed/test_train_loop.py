@@ -9,6 +9,7 @@ import torch
 from csn import recipes
 from csn.distributed.train_loop import Progress, Trainer
 from csn.model.network import build_network
+from csn.model.step_size import Plateau
 
 P2 = "val/pseudo_mix_id/mean"
 
@@ -40,3 +41,15 @@ def test_a_later_network_that_cannot_be_scored_does_not_replace_the_best(trainer
     assert trainer.progress.best_score == 0.5
     assert all(torch.equal(best[name], weight) for name, weight in trainer.best_weights.items())
     assert all(weight.isfinite().all() for weight in trainer.best_weights.values())
+
+
+def test_step_size_stays_where_validation_asks_nothing(trainer):
+    settings = recipes.ribecky2022().optimizer
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=1e-5)
+    trainer.plateau, trainer.device = Plateau([optimizer], settings), torch.device("cpu")
+    for _ in range(30):
+        trainer._lower_step_size({})
+    assert optimizer.param_groups[0]["lr"] == 1e-5
+    for _ in range(12):
+        trainer._lower_step_size({"val/loss": 1.0})
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(2e-6)

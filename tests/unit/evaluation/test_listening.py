@@ -200,3 +200,9 @@ def test_distances_that_are_not_finite_are_refused():
 def test_a_single_item_has_no_interval():
     with pytest.raises(ProtocolError, match="needs at least 2"):
         share_agreed_by_embedding([item()], lambda *_: 1.0)
+
+
+def test_a_quotation_mark_that_is_not_closed_loses_no_answers(written):
+    uri = written(LINE, [f'"{LINE[0]}', *LINE[1:]], LINE)
+    with pytest.raises(CorpusError, match=r"line \d: not a row of a CSV file"):
+        read_answers(uri)

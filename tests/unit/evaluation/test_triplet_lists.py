@@ -45,6 +45,12 @@ def test_triplets_are_counted_and_a_last_line_may_end(written):
     assert [triplet.triplet_id for triplet in triplets] == [0, 1, 2]
 
 
+def test_marks_at_both_ends_and_empty_lines_do_no_harm(tmp_path):
+    line = "; ".join(TRIPLET)
+    (tmp_path / "some.lst").write_text(f"\ufeff{line};\n{line} ; \n\n")
+    assert len(read_triplets(str(tmp_path / "some.lst"), hop_s=3.0)) == 2
+
+
 @pytest.mark.parametrize(("group", "other"), [("1, 0", "drums"), ("1,-1", None)])
 def test_a_second_value_is_the_interchanged_condition(written, group, other):
     (triplet,) = read_triplets(written(changed(TRIPLET, 9, group)), hop_s=3.0)

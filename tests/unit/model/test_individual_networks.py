@@ -99,16 +99,16 @@ def test_system_of_one_network_embeds_the_whole_mix():
         asked.append(condition)
         return waveform
 
-    assert torch.equal(embedded_by(built, heard), built(waveform))
+    assert torch.equal(embedded_by(built, CONDITIONS, heard), built(waveform))
     baseline = build_mean_mel(recipes.tiny()).eval()
-    assert torch.equal(embedded_by(baseline, heard), baseline(waveform))
+    assert torch.equal(embedded_by(baseline, CONDITIONS, heard), baseline(waveform))
     assert asked == [MIX, MIX]
 
 
 def test_system_of_individual_networks_embeds_each_part_by_its_own():
     built = networks().eval()
     waveforms = {condition: noise(2, seed) for seed, condition in enumerate(CONDITIONS)}
-    parts = built.layout.split(embedded_by(built, waveforms.__getitem__))
+    parts = built.layout.split(embedded_by(built, CONDITIONS, waveforms.__getitem__))
     assert tuple(parts) == CONDITIONS
     for condition, part in parts.items():
         expected = built.networks[condition](waveforms[condition])

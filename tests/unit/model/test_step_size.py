@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from csn import recipes
 from csn.config import OptimizerConfig
 from csn.errors import ConfigError
 from csn.model.step_size import Plateau, learning_rate_factor
@@ -46,3 +47,19 @@ def test_there_is_no_plateau_unless_asked_for():
 def test_both_rules_at_once_are_refused():
     with pytest.raises(ConfigError, match=r"patience=3 and .* exclude each other"):
         replace(OptimizerConfig(plateau_patience=3), decay_fraction=0.3)
+
+
+@pytest.mark.equation("R22", "4.1")
+def test_step_size_of_the_paper_comes_to_the_floor_of_the_paper():
+    config = recipes.ribecky2022().optimizer
+    optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=config.learning_rate)
+    plateau = Plateau([optimizer], config)
+    for _ in range(200):
+        plateau.step(1.0)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-10)
+
+
+@pytest.mark.parametrize("factor", [0.0, 1.0])
+def test_step_size_that_would_not_fall_is_refused(factor):
+    with pytest.raises(ConfigError, match=r"plateau_factor=.* must lie between 0 and 1"):
+        OptimizerConfig(plateau_factor=factor)

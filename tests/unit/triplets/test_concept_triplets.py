@@ -142,3 +142,10 @@ def test_nearly_unknown_tags_fall_below_the_threshold():
     strict = recordings(tracks(), AUDIO, SimilarityConfig(min_tag_strength=85))
     assert np.count_nonzero(strict.facts["mood"]) == 12
     assert np.count_nonzero(strict.facts["era"]) == 0
+
+
+def test_between_segments_of_one_track_lies_the_gap(found):
+    config = replace(CONFIG, track_share=1.0, min_gap_s=1.0)
+    for row in planned(found, range(100), config):
+        apart_s = abs(row["anchor_starts_s"][0] - row["positive_starts_s"][0])
+        assert apart_s >= AUDIO.segment_s + 1.0

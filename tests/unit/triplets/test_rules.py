@@ -52,6 +52,7 @@ def test_facts_are_read_from_prepared_tracks():
         (40, 160, True),
         (100, 150, False),
         (160, 78, True),
+        (30, 240, True),
     ],
 )
 def test_tempi_are_alike_within_5_bpm_and_in_octaves(one, other, alike):
