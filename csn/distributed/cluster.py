@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 MIN_LOCAL_CPUS = 2
 RENDER_CPUS = 1.0
 """CPUs that a task which renders reserves: more tasks than cores only hinder each other."""
+RAY_DATA_ADDS = "\nFailed to "
+"""What Ray Data writes behind the message of an error begins so."""
 POLL_S = 1.0
 KNOCK_S = 20.0
 LIMIT_S = 3600.0
@@ -92,7 +94,13 @@ def own_error(error: BaseException | None) -> CsnError | None:
     """Give the error of this project that lies within what Ray made of it; none for another's."""
     while isinstance(error, RayTaskError):
         error = error.cause
-    return error if isinstance(error, CsnError) else None
+    if not isinstance(error, CsnError):
+        return None
+    # Ray Data writes advice on its own settings behind the message, which has one line.
+    error.args = tuple(
+        said.partition(RAY_DATA_ADDS)[0] if isinstance(said, str) else said for said in error.args
+    )
+    return error
 
 
 def quieten() -> None:

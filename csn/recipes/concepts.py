@@ -40,7 +40,7 @@ def ribecky2022() -> ExperimentConfig:
         name="ribecky2022",
         corpus=CorpusConfig(name="msd", layout="msd"),
         audio=AudioConfig(sample_rate_hz=22_050),
-        triplets=TripletConfig(interchanged=False),
+        triplets=TripletConfig(interchanged=False, min_gap_s=0.0),
         frontend=FrontendConfig(
             branches=("mel", "tempogram", "cens"),
             window=512,

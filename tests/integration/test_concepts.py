@@ -9,6 +9,7 @@ import pytest
 from csn import recipes, storage
 from csn.conditions import ALL, CONCEPTS
 from csn.distributed import experiment
+from csn.errors import CorpusError
 from csn.paths import Paths
 
 pytestmark = pytest.mark.slow
@@ -57,6 +58,15 @@ def test_plan_is_read_again_and_nothing_is_done_twice(finished_concepts, snapsho
     before = snapshot(finished_concepts.experiment())
     experiment.train(finished_concepts.config)
     assert snapshot(finished_concepts.experiment()) == before
+
+
+def test_plan_that_cannot_be_drawn_says_so_and_nothing_else(finished_concepts):
+    config = finished_concepts.config
+    far = replace(config.triplets, track_share=1.0, min_gap_s=60.0)
+    with pytest.raises(CorpusError) as caught:
+        experiment.train(replace(config, name="far", triplets=far))
+    assert str(caught.value).startswith("in 200 draws no track sounds in two segments")
+    assert str(caught.value).endswith("or set --triplets.track_share 0")
 
 
 def test_s3_gives_the_same_losses_and_scores(finished_concepts, object_store, s3_client):
