@@ -116,7 +116,7 @@ def demo_sized(config: ExperimentConfig) -> ExperimentConfig:
             channels=(8, 16, 16, 32, 32, 64, 64),
             subspace_dim=config.network.subspace_dim // 4,
         ),
-        optimizer=OptimizerConfig(learning_rate=2e-3, decay_fraction=0.3),
+        optimizer=OptimizerConfig(kind="muon", learning_rate=2e-3, decay_fraction=0.3),
         training=TrainingConfig(
             num_epochs=DEMO_EPOCHS, batch_size=24, patience=None, validate_every=3
         ),
