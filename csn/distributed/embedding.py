@@ -223,6 +223,9 @@ def _write(
     model_digest: str,
 ) -> None:
     storage.remove(storage.join(uri, MANIFEST))
+    # What is there for other conditions is of other mixes, or will be made again when it is asked.
+    for folder in storage.list_folders(uri):
+        storage.remove(folder)
     for condition, dims in conditions.items():
         table = condition_table(mixes, vectors[:, dims], condition, model_digest)
         storage.write_table(

@@ -36,7 +36,7 @@ from csn.evaluation.triplet_scores import (
     human_triplet_scores,
     human_triplets,
 )
-from csn.model.checkpoint import read_presence
+from csn.model.checkpoint import read_config, read_presence
 from csn.paths import Paths
 from csn.records import OURS
 from csn.reports.tables import score_text
@@ -202,12 +202,15 @@ def _by_presence(
     config: ExperimentConfig, tables: Mapping[str, pa.Table], lacking: Lacking
 ) -> Scores:
     """Scores of our system by the norms that its training fitted; none where it fitted none."""
-    thresholds = read_presence(Paths(config).best_checkpoint, config.network.conditions)
+    uri, network = Paths(config).best_checkpoint, config.network
+    # Of individual networks there may be more than are asked.
+    fitted = read_presence(uri, read_config(uri).network.conditions)
+    thresholds = {name: norm for name, norm in fitted.items() if name in network.conditions}
     if not thresholds:
         return Scores([], [])
     asked: dict[str, Any] = {"system": OURS, "config": config.evaluation, "seed": config.seed}
     ranked = {"metric": metric_of(config), "lacking": lacking}
-    protocols = ["music_id"] if config.network.individual else ["music_id", "pseudo_mix_id"]
+    protocols = ["music_id"] if network.individual else ["music_id", "pseudo_mix_id"]
     gated = {
         f"{protocol}_gated": partial(gated_scores, protocol, tables, thresholds, **asked, **ranked)
         for protocol in protocols

@@ -214,6 +214,40 @@ def test_networks_of_whole_parts_are_scored_on_separated_ones(config_of, trained
     assert asked[0] == asked[1]  # the same segments, since the known stems say which of them sound
 
 
+def test_individual_networks_are_scored_on_the_parts_that_there_are(config_of, trained):
+    paths = trained("hashizume2022")
+    config = config_of("hashizume2022")
+    config = replace(
+        config,
+        name="on-few-parts",
+        network=replace(config.network, conditions=("guitar", MIX)),
+        evaluation=replace(config.evaluation, checkpoint_uri=paths.best_checkpoint, baselines=()),
+        on_existing="overwrite",  # or what was embedded for all of them would be read
+    )
+    experiment.embed_split(config)
+    config = replace(config, on_existing="skip")
+    experiment.evaluate(config)
+
+    def scored(of):
+        rows = storage.read_table(of.experiment("scores.parquet")).to_pylist()
+        return {
+            (row["condition"], row["duration_s"]): row["accuracy"]
+            for row in rows
+            if (row["protocol"], row["system"]) == ("music_id", "csn")
+        }
+
+    few, every = scored(Paths(config)), scored(paths)
+    alone = {key: few[key] for key in few if key[0] in ("guitar", MIX)}
+    assert {key[0] for key in alone} == {"guitar", MIX}
+    assert alone == {key: every[key] for key in alone}
+    # What was embedded for few is not taken for all.
+    whole = config_of("hashizume2022")
+    asked = replace(whole.evaluation, checkpoint_uri=paths.best_checkpoint, baselines=())
+    whole = replace(whole, name="on-all-parts", evaluation=asked)
+    experiment.evaluate(whole)
+    assert scored(Paths(whole)) == every
+
+
 @pytest.mark.parametrize("job", [experiment.prepare, experiment.train])
 def test_separator_that_leaves_wanted_parts_together_is_refused_before_any_work(
     config_of, tmp_path, job
