@@ -165,6 +165,11 @@ class ExperimentConfig(Strict):
             "audio.separator to none",
         )
         check(
+            concepts or self.triplets.track_share == 0,
+            f"triplets.track_share={self.triplets.track_share} is for concepts, not for {of}; set "
+            "it to 0",
+        )
+        check(
             concepts or (loss.mining == "none" and self.optimizer.plateau_patience is None),
             f"loss.mining={loss.mining} and optimizer.plateau_patience="
             f"{self.optimizer.plateau_patience} are for concepts, not for {of}; set both to none",

@@ -161,6 +161,11 @@ class LossConfig(Strict):
             f"{self.kind} and loss.distance={self.distance}; set them to triplet and cosine, or "
             "loss.mining to none",
         )
+        check(
+            not self.mine_across_ranks or self.mining != "none",
+            "loss.mine_across_ranks=True has nothing to do with loss.mining=none; set it to "
+            "semi_hard, or leave the other out",
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

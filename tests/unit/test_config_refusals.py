@@ -87,6 +87,7 @@ from csn.errors import ConfigError
             {"kind": "contrastive", "target_weight": 0.1},
             r"loss\.target_weight=0\.1 is for anchors of triplets.*--loss\.kind triplet",
         ),
+        (LossConfig, {"mine_across_ranks": True}, r"mine_across_ranks=True .* loss\.mining=none"),
         (StartConfig, {"teacher_epochs": 0}, r"start\.teacher_epochs=0"),
         (StartConfig, {"teacher_triplets": 0}, r"start\.teacher_triplets=0"),
         (StartConfig, {"teacher_batch_size": 0}, r"start\.teacher_batch_size=0"),
@@ -224,6 +225,10 @@ def test_unknown_branch_of_the_front_end_is_refused_wherever_it_comes_from():
                 LossConfig(target_weight=0.1),
                 LossConfig(kind="target"),
             )
+        ),
+        (
+            {"triplets": TripletConfig(track_share=0.2)},
+            r"triplets\.track_share=0\.2 is for concepts, not for network\.conditions=drums",
         ),
         (
             {"start": StartConfig(teachers_uri="there")},
