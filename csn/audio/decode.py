@@ -43,7 +43,7 @@ class Decoded:
     duration_s: float
     """Length of the whole file, also where `samples` was cut."""
     clipped_share: float
-    is_torn: bool = False
+    is_torn: bool
     """It ends inside a frame of an MP3 that does not tell its length: perhaps it was longer."""
 
 

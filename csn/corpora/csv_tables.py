@@ -2,7 +2,8 @@
 
 Choices
 -------
-Quotes are read strictly: one that is never closed would swallow all rows after it.
+Quotes are read strictly: one that is never closed would swallow all rows after it. So are rows:
+one of another number of cells than the first line has is refused, wherever the file comes from.
 """
 
 import csv
@@ -28,25 +29,32 @@ def read_text(uri: str) -> str:
 
 
 def read_rows(uri: str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """Line and cells of every row of a CSV file; cells that are lacking are empty.
+    """Line and cells of every row of a CSV file.
 
     Raises
     ------
     CorpusError
-        The file is not a table, or lacks one of `columns`.
+        The file is not a table, or lacks one of `columns`; a row has not as many cells as columns.
     """
-    reader = csv.DictReader(io.StringIO(read_text(uri), newline=""), restval="", strict=True)
+    reader = csv.DictReader(io.StringIO(read_text(uri), newline=""), strict=True)
+    rows: list[tuple[int, dict[str, str]]] = []
     try:
-        rows = [(reader.line_num, row) for row in reader]
         names = reader.fieldnames or ()
+        if missing := [name for name in columns if name not in names]:
+            raise CorpusError(
+                f"{uri}: no column {', '.join(missing)}; expected {', '.join(columns)}, found "
+                f"{', '.join(names) or 'none'}"
+            )
+        for row in reader:
+            if None in row or None in row.values():
+                raise CorpusError(
+                    f"{uri}: line {reader.line_num}: another number of values than columns; is "
+                    "the file whole?"
+                )
+            rows.append((reader.line_num, row))
     except csv.Error as error:
         raise CorpusError(
             f"{uri}: line {reader.line_num}: not a row of a CSV file ({error}); look for a "
             "quotation mark that is not closed"
         ) from error
-    if missing := [name for name in columns if name not in names]:
-        raise CorpusError(
-            f"{uri}: no column {', '.join(missing)}; expected {', '.join(columns)}, found "
-            f"{', '.join(names) or 'none'}"
-        )
     return rows

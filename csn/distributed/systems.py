@@ -70,7 +70,7 @@ def condition_dims(config: ExperimentConfig, system: str, paths: Paths) -> dict[
     if system in WITHOUT_SUBSPACES:
         return dict.fromkeys(conditions, slice(None))
     # Of individual networks there may be more than are asked.
-    theirs = checkpoint.load(paths.best_checkpoint).config if system == OURS else config
+    theirs = checkpoint.read_config(paths.best_checkpoint) if system == OURS else config
     return {condition: theirs.network.layout.dims(condition) for condition in conditions}
 
 

@@ -28,8 +28,6 @@ the other sample of a dummy question in any aspect fails it; an N/A does not. A 
 equally near as the other is not nearer: wrong.
 """
 
-import csv
-import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,8 +37,8 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from csn import storage
 from csn.conditions import INSTRUMENTS
+from csn.corpora.csv_tables import read_rows
 from csn.errors import CorpusError, ProtocolError
 from csn.evaluation.intervals import Interval, correct_rate
 
@@ -97,24 +95,7 @@ def read_answers(uri: str) -> pa.Table:
     CorpusError
         If a column is missing or a value is none of those allowed; names the line.
     """
-    try:
-        text = storage.read_bytes(uri).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise CorpusError(f"{uri}: UTF-8 text expected ({error}); is it a CSV file?") from error
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-    if missing:
-        raise CorpusError(
-            f"{uri}: line 1: columns {', '.join(reader.fieldnames or ['none'])} found, also "
-            f"{', '.join(missing)} expected (is it one of the Inst-Sim-ABX answer files?)"
-        )
-    try:
-        rows = [_answer(row, f"{uri}: line {reader.line_num}") for row in reader]
-    except csv.Error as error:
-        raise CorpusError(
-            f"{uri}: line {reader.line_num}: not a row of a CSV file ({error}); look for a "
-            "quotation mark that is not closed"
-        ) from error
+    rows = [_answer(row, f"{uri}: line {line}") for line, row in read_rows(uri, _COLUMNS)]
     return pa.Table.from_pylist(rows, schema=ANSWER_SCHEMA)
 
 
@@ -250,13 +231,11 @@ def share_agreed_by_embedding(
     return correct_rate(sum(correct), len(correct))
 
 
-def _answer(row: Mapping[str | None, str | None], where: str) -> dict[str, str | None]:
+def _answer(row: Mapping[str, str], where: str) -> dict[str, str | None]:
     """Make the row of `ANSWER_SCHEMA` of one line."""
-    if None in row or None in row.values():
-        raise CorpusError(f"{where}: another number of values than columns; is the file whole?")
     if row["sample_a"] == row["sample_b"]:
         raise CorpusError(f"{where}: {row['sample_a']} is both samples, two expected")
-    answer = {name: row[name] for name in ("reference", "sample_a", "sample_b")}
+    answer: dict[str, str | None] = {n: row[n] for n in ("reference", "sample_a", "sample_b")}
     answer["listener"] = f"{row['ex_name']}/{row['subject_id']}"
     for aspect in ASPECTS:
         found = row[f"answer_{aspect}"]

@@ -190,15 +190,17 @@ def test_ranks_train_individual_networks_though_a_share_lacks_some_parts(config_
         assert not torch.equal(network.head.linear.weight, start[condition].head.linear.weight)
 
 
-def test_networks_of_whole_parts_are_scored_on_separated_ones(config_of, trained):
+def asking(paths, name, **parts):
+    """Configuration that scores the network of `paths` once more, with other `parts`."""
+    config = paths.config
+    asked = replace(config.evaluation, checkpoint_uri=paths.best_checkpoint, baselines=())
+    return replace(config, name=name, evaluation=asked, **parts)
+
+
+def test_networks_of_whole_parts_are_scored_on_separated_ones(trained):
     paths = trained("hashizume2022")
-    config = config_of("hashizume2022")
-    config = replace(
-        config,
-        name="on-separated",
-        audio=replace(config.audio, separator="oracle"),
-        evaluation=replace(config.evaluation, checkpoint_uri=paths.best_checkpoint, baselines=()),
-    )
+    separated = replace(paths.config.audio, separator="oracle")
+    config = asking(paths, "on-separated", audio=separated)
     experiment.evaluate(config)
     separated = storage.read_table(Paths(config).experiment("scores.parquet")).to_pylist()
     whole = storage.read_table(paths.experiment("scores.parquet")).to_pylist()
@@ -214,18 +216,12 @@ def test_networks_of_whole_parts_are_scored_on_separated_ones(config_of, trained
     assert asked[0] == asked[1]  # the same segments, since the known stems say which of them sound
 
 
-def test_individual_networks_are_scored_on_the_parts_that_there_are(config_of, trained):
+def test_individual_networks_are_scored_on_the_parts_that_there_are(trained):
     paths = trained("hashizume2022")
-    config = config_of("hashizume2022")
-    config = replace(
-        config,
-        name="on-few-parts",
-        network=replace(config.network, conditions=("guitar", MIX)),
-        evaluation=replace(config.evaluation, checkpoint_uri=paths.best_checkpoint, baselines=()),
-        on_existing="overwrite",  # or what was embedded for all of them would be read
-    )
-    experiment.embed_split(config)
-    config = replace(config, on_existing="skip")
+    few_parts = replace(paths.config.network, conditions=("guitar", MIX))
+    config = asking(paths, "on-few-parts", network=few_parts)
+    # Else what was embedded for all of them would be read.
+    experiment.embed_split(replace(config, on_existing="overwrite"))
     experiment.evaluate(config)
 
     def scored(of):
@@ -241,9 +237,7 @@ def test_individual_networks_are_scored_on_the_parts_that_there_are(config_of, t
     assert {key[0] for key in alone} == {"guitar", MIX}
     assert alone == {key: every[key] for key in alone}
     # What was embedded for few is not taken for all.
-    whole = config_of("hashizume2022")
-    asked = replace(whole.evaluation, checkpoint_uri=paths.best_checkpoint, baselines=())
-    whole = replace(whole, name="on-all-parts", evaluation=asked)
+    whole = asking(paths, "on-all-parts")
     experiment.evaluate(whole)
     assert scored(Paths(whole)) == every
 

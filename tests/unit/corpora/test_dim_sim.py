@@ -84,13 +84,16 @@ def test_missing_columns_are_named(write, form, num_rows):
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("x.csv", as_csv([])), ("x.csv", ""), ("x.json", "[]"), ("x.json", "{}")]
+    ("name", "text"), [("x.csv", as_csv([])), ("x.json", "[]"), ("x.json", "{}")]
 )
 def test_file_without_rows_is_refused(write, name, text):
-    with pytest.raises(
-        CorpusError, match=rf"{name}: no (rows; expected triplets with|column) triplet_id"
-    ):
+    with pytest.raises(CorpusError, match=rf"{name}: no rows; expected triplets with triplet_id"):
         read_judgements(write(name, text))
+
+
+def test_empty_table_lacks_all_columns(write):
+    with pytest.raises(CorpusError, match=r"x\.csv: no column triplet_id, .*, found none"):
+        read_judgements(write("x.csv", ""))
 
 
 @pytest.mark.parametrize(

@@ -75,6 +75,12 @@ def test_a_separator_that_is_refused_removes_nothing(done):
     assert files(done) == before
 
 
+def naming(field, uri):
+    """Give a field its address; where that names teachers, something has to learn from them."""
+    learns = {"pretraining": "mix_and_parts"} if field == "teachers_uri" else {}
+    return {field: uri} | learns
+
+
 @pytest.mark.parametrize(
     ("part", "field"),
     [
@@ -86,10 +92,7 @@ def test_a_separator_that_is_refused_removes_nothing(done):
 @pytest.mark.parametrize("detour", ["", "/../best"])
 def test_a_network_in_the_folder_that_would_be_removed(done, part, field, detour):
     uri = Paths(done).best_checkpoint + detour
-    values = {field: uri}
-    if field == "teachers_uri":  # there has to be something that learns from them
-        values["pretraining"] = "mix_and_parts"
-    config = replace(done, **{part: replace(getattr(done, part), **values)})
+    config = replace(done, **{part: replace(getattr(done, part), **naming(field, uri))})
     before = files(done)
     with pytest.raises(ConfigError, match=rf"{part}.{field}=.* lies in .*; choose another --name"):
         experiment.train(config)
@@ -124,11 +127,8 @@ def test_networks_to_start_from_are_refused_with_both_sides_named(
     for part, values in changed.items():
         parts[part] = replace(parts.get(part, getattr(done, part)), **values)
     uri = other(done, tmp_path, **parts)
-    values = {field: uri}
-    if field == "teachers_uri":  # there has to be something that learns from them
-        values["pretraining"] = "mix_and_parts"
     with pytest.raises(ConfigError) as caught:
-        experiment.train(replace(done, start=replace(done.start, **values)))
+        experiment.train(replace(done, start=replace(done.start, **naming(field, uri))))
     message = str(caught.value)
     assert message.startswith(uri)
     assert theirs in message

@@ -75,14 +75,14 @@ def test_the_same_number_in_two_experiments_is_two_listeners(written):
 
 def test_a_missing_column_is_refused(written):
     with pytest.raises(
-        CorpusError, match=r"answers\.csv: line 1: columns ex_name found, also subject_id"
+        CorpusError, match=r"answers\.csv: no column subject_id, .*, found ex_name"
     ):
         read_answers(written(LINE[1:2], columns=["ex_name"]))
 
 
 def test_an_empty_file_is_refused(tmp_path):
     (tmp_path / "answers.csv").write_text("")
-    with pytest.raises(CorpusError, match="line 1: columns none found, also ex_name"):
+    with pytest.raises(CorpusError, match=r"no column ex_name, .*, found none"):
         read_answers(str(tmp_path / "answers.csv"))
 
 
@@ -102,7 +102,7 @@ def test_a_broken_line_is_refused_by_its_number(written, line, message):
 
 def test_bytes_that_are_no_text_are_refused(tmp_path):
     (tmp_path / "answers.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(CorpusError, match="UTF-8 text expected"):
+    with pytest.raises(CorpusError, match="cannot be read as text"):
         read_answers(str(tmp_path / "answers.csv"))
 
 
