@@ -29,6 +29,8 @@ NUM_LAGS = 384
 _NUM_MELS = 128
 _LEAST_POWER = 1e-10
 _RANGE_DB = 80.0
+_FEW = 2
+"""Examples at a time on a CPU, whose spectra its cache can hold: three times as quick as all."""
 
 
 class Tempogram(nn.Module):
@@ -58,7 +60,12 @@ class Tempogram(nn.Module):
     ) -> Float[Tensor, "batch lags frames"]:
         """Autocorrelation of the onsets around each frame."""
         onsets = onset_strength(through_bank(spectrum.square(), self.bank), self.delay)
-        return local_autocorrelation(onsets, self.window)
+        if onsets.device.type != "cpu" or torch.compiler.is_exporting():
+            return local_autocorrelation(
+                onsets, self.window
+            )  # an exported loop has a fixed length
+        few = [local_autocorrelation(of, self.window) for of in onsets.split(_FEW)]
+        return torch.cat(few)
 
 
 def onset_strength(

@@ -72,8 +72,9 @@ def test_missing_packages_are_named(folder, monkeypatch):
 
 
 @pytest.mark.slow
-def test_networks_of_their_own_for_each_instrument_are_exported_too(tmp_path):
-    config = recipes.ALL["tiny_hashizume2022"]()
+@pytest.mark.parametrize("recipe", ["tiny_hashizume2022", "tiny_ribecky2022"])
+def test_networks_of_their_own_and_of_several_inputs_are_exported_too(tmp_path, recipe):
+    config = recipes.ALL[recipe]()
     torch.manual_seed(0)
     checkpoint.save(str(tmp_path), build_network(config), config)
     uri = export.export(ExportConfig(checkpoint_uri=str(tmp_path)))
