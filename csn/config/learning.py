@@ -133,7 +133,8 @@ class LossConfig(Strict):
     temperature: float = 0.1
     """Cosine similarities are divided by it; contrastive only."""
     target_weight: float = 0.0
-    """Lambda of [H24] Eq. 6, which the paper has at 0.1: how much the anchors' targets count."""
+    """Lambda of [H24] Eq. 6, which the paper has at 0.1: how much the targets count of anchors, or
+    of free mixes."""
     presence_weight: float = 0.0
     """How much it counts that a subspace's length says whether its part sounds ([LAB]: 0.5)."""
     presence_norm: float = 0.2
@@ -150,11 +151,6 @@ class LossConfig(Strict):
         check(self.presence_norm > 0, f"loss.presence_norm={self.presence_norm} must be positive")
         check_range("loss.target_weight", self.target_weight, 0)
         check_range("loss.presence_weight", self.presence_weight, 0)
-        check(
-            self.kind != "contrastive" or self.target_weight == 0,
-            f"loss.target_weight={self.target_weight} is for anchors of triplets; free mixes have "
-            "none; set it to 0, or --loss.kind triplet",
-        )
         check(
             self.mining == "none" or (self.kind == "triplet" and self.distance == "cosine"),
             f"loss.mining={self.mining} is for triplets by cosine distance, not for loss.kind="

@@ -174,3 +174,28 @@ def test_whole_way_ends_in_a_report_with_mixes_to_play(free, local_ray, tmp_path
     assert "contrastive" in page
     table = storage.read_table(Paths(config).experiment("scores.parquet"))
     assert {"music_id", "pseudo_mix_id"} <= set(table["protocol"].to_pylist())
+
+
+def test_targets_and_presence_count_beside_the_contrast(free, local_ray, tmp_path):
+    config = replace(
+        free,
+        name="free-with-all",
+        root=str(tmp_path),
+        network=replace(free.network, unit_subspaces=False),
+        loss=LossConfig(
+            kind="contrastive", distance="cosine", target_weight=0.5, presence_weight=0.25
+        ),
+        start=replace(free.start, teacher_epochs=1),
+        training=replace(free.training, num_epochs=1),
+    )
+    experiment.train(config)
+    (epoch,) = storage.read_table(Paths(config).experiment("metrics.parquet")).to_pylist()
+    # The network is new, and its teachers' targets have length 1: far from all of them.
+    assert 0.1 < epoch["train/target"] < 10
+    assert epoch["train/presence"] > 0
+    # Each batch's loss is the sum of the three by their weights, and so are their means.
+    contrast = epoch["train/loss/contrastive"] - 0.5 * epoch["train/target"]
+    contrast -= 0.25 * epoch["train/presence"]
+    assert 0 < contrast < 2 * np.log(BATCH_SIZE) + 5
+    scores = storage.read_table(Paths(config).experiment("scores.parquet")).to_pylist()
+    assert {"presence", "pseudo_mix_id_gated"} <= {row["protocol"] for row in scores}

@@ -82,11 +82,6 @@ from csn.errors import ConfigError
         (LossConfig, {"presence_norm": 0.0}, r"loss\.presence_norm=0\.0"),
         (LossConfig, {"presence_weight": -0.5}, r"loss\.presence_weight=-0\.5"),
         (LossConfig, {"target_weight": -0.1}, r"loss\.target_weight=-0\.1"),
-        (
-            LossConfig,
-            {"kind": "contrastive", "target_weight": 0.1},
-            r"loss\.target_weight=0\.1 is for anchors of triplets.*--loss\.kind triplet",
-        ),
         (LossConfig, {"mine_across_ranks": True}, r"mine_across_ranks=True .* loss\.mining=none"),
         (StartConfig, {"teacher_epochs": 0}, r"start\.teacher_epochs=0"),
         (StartConfig, {"teacher_triplets": 0}, r"start\.teacher_triplets=0"),
