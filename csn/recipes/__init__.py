@@ -3,7 +3,8 @@
 Conventions
 -----------
 A recipe by its plain name has the paper's size. The same recipe as ``demo_<name>`` learns on the
-composed corpus with a small network, and as ``tiny_<name>`` on a corpus for tests.
+composed corpus with a small network, and as ``tiny_<name>`` on a corpus for tests. Those for
+instruments are there as ``large_<name>`` too: the paper's network on more composed tracks, by GPU.
 """
 
 from collections.abc import Callable
@@ -43,7 +44,7 @@ def tiny() -> ExperimentConfig:
     return replace(tiny_sized(hashizume2024_scratch()), name="tiny")
 
 
-SYSTEMS: tuple[Recipe, ...] = (
+OF_INSTRUMENTS: tuple[Recipe, ...] = (
     hashizume2022,
     hashizume2022_separated,
     hashizume2024,
@@ -53,6 +54,9 @@ SYSTEMS: tuple[Recipe, ...] = (
     hashizume2024_aux_basic_add,
     random_subsets,
     free_mixing,
+)
+SYSTEMS: tuple[Recipe, ...] = (
+    *OF_INSTRUMENTS,
     ribecky2022,
     ribecky2022_mel,
     ribecky2022_mel_258,
@@ -89,6 +93,7 @@ ALL: dict[str, Recipe] = {
         *SYSTEMS,
         *(_sized(demo_sized, recipe) for recipe in SYSTEMS),
         *(_sized(tiny_sized, recipe) for recipe in SYSTEMS),
+        *(_sized(instruments.large_sized, recipe) for recipe in OF_INSTRUMENTS),
     )
 }
 """Every recipe by its name, without being built."""

@@ -3,7 +3,7 @@
 Conventions
 -----------
 At the demo's size every recipe sees the same number of mixes, those of its teachers and its
-pre-training included.
+pre-training included; so it does at the large size.
 """
 
 from dataclasses import replace
@@ -30,6 +30,10 @@ DEMO_EPOCHS = 60
 DEMO_MIXES = 3_072
 DEMO_TRACKS = 144
 """In the train split: composing one takes a third of a second."""
+LARGE_EPOCHS = 12
+"""As `DEMO_EPOCHS`, of `LARGE_MIXES`: as many mixes as the demo's."""
+LARGE_MIXES = 15_360
+LARGE_TRACKS = 300
 FEW_TRACKS = 200
 """What [H24]'s ablations learn from, instead of 1,200."""
 
@@ -127,29 +131,13 @@ def _named(name: str, *, num_train_tracks: int) -> dict[str, object]:
 
 def demo_sized(config: ExperimentConfig) -> ExperimentConfig:
     """Make a recipe small enough for two cores and minutes, on a corpus composed for it."""
-    # Teachers, pre-training, and the training itself: a third each.
-    epochs = DEMO_EPOCHS // (1 if config.start.pretraining == "none" else 3)
-    triplets = 2 * DEMO_MIXES // 3 if config.triplets.interchanged else DEMO_MIXES // 3
     is_contrastive = config.loss.kind == "contrastive"
-    few = config.corpus.num_train_tracks == FEW_TRACKS
+    base = _sized(config, "demo", epochs=DEMO_EPOCHS, mixes=DEMO_MIXES, tracks=DEMO_TRACKS)
     return replace(
-        config,
-        name=f"demo_{config.name}",
-        # A sixth of the composed tracks are the few, as 200 are of 1,200.
-        corpus=CorpusConfig(
-            name="generated-demo",
-            generated=GeneratedConfig(num_train_tracks=DEMO_TRACKS),
-            num_train_tracks=DEMO_TRACKS // 6 if few else None,
-        ),
+        base,
         audio=replace(config.audio, sample_rate_hz=16_000),
-        triplets=TripletConfig(
-            num_triplets=triplets,
-            interchanged=config.triplets.interchanged,
-            num_plans=DEMO_EPOCHS,
-            hop_s=0.25,
-            max_segments_per_track=None,
-        ),
-        mixing=MixingConfig(num_mixes=DEMO_MIXES, batch_windows=(1, 2)),
+        triplets=replace(base.triplets, hop_s=0.25, max_segments_per_track=None),
+        mixing=replace(base.mixing, batch_windows=(1, 2)),
         frontend=FrontendConfig(window=1024, hop=512, num_mels=128, standardise=True),
         network=replace(
             config.network,
@@ -159,25 +147,61 @@ def demo_sized(config: ExperimentConfig) -> ExperimentConfig:
             pooling="mean_std",
             subspace_dim=32,
         ),
+        start=replace(base.start, teacher_batch_size=64, learning_rate=2e-3),
+        optimizer=replace(config.optimizer, learning_rate=2e-3, decay_fraction=0.3),
+        training=replace(base.training, batch_size=48 if is_contrastive else 64, validate_every=6),
+        workers=WorkerConfig(
+            threads_per_train_worker=2, placement="device" if is_contrastive else "workers"
+        ),
+    )
+
+
+def large_sized(config: ExperimentConfig) -> ExperimentConfig:
+    """Train a recipe's network of the papers' size on a composed corpus: minutes of a GPU."""
+    base = _sized(config, "large", epochs=LARGE_EPOCHS, mixes=LARGE_MIXES, tracks=LARGE_TRACKS)
+    generated = replace(base.corpus.generated, sample_rate_hz=config.audio.sample_rate_hz)
+    return replace(
+        base,
+        corpus=replace(base.corpus, generated=generated),
+        workers=WorkerConfig(use_gpu=True, placement="device"),
+    )
+
+
+def _sized(
+    config: ExperimentConfig, size: str, *, epochs: int, mixes: int, tracks: int
+) -> ExperimentConfig:
+    """Let a recipe see `epochs` times `mixes` mixes in all, on a corpus composed for it."""
+    # Teachers, pre-training, and the training itself: a third each.
+    epochs_each = epochs // (1 if config.start.pretraining == "none" else 3)
+    few = config.corpus.num_train_tracks == FEW_TRACKS
+    return replace(
+        config,
+        name=f"{size}_{config.name}",
+        # A sixth of the composed tracks are the few, as 200 are of 1,200.
+        corpus=CorpusConfig(
+            name=f"generated-{size}",
+            generated=GeneratedConfig(num_train_tracks=tracks),
+            num_train_tracks=tracks // 6 if few else None,
+        ),
+        triplets=replace(
+            config.triplets,
+            num_triplets=2 * mixes // 3 if config.triplets.interchanged else mixes // 3,
+            num_plans=epochs,
+        ),
+        mixing=replace(config.mixing, num_mixes=mixes),
         start=replace(
             config.start,
             num_tracks=None,
-            teacher_epochs=epochs,
-            teacher_triplets=DEMO_MIXES // 3,
-            teacher_batch_size=64,
-            pretraining_epochs=epochs,
-            pretraining_mixes=DEMO_MIXES,
-            learning_rate=2e-3,
+            teacher_epochs=epochs_each,
+            teacher_triplets=mixes // 3,
+            pretraining_epochs=epochs_each,
+            pretraining_mixes=mixes,
         ),
-        optimizer=replace(config.optimizer, learning_rate=2e-3, decay_fraction=0.3),
-        training=TrainingConfig(
-            num_epochs=epochs,
-            batch_size=48 if is_contrastive else 64,
+        training=replace(
+            config.training,
+            num_epochs=epochs_each,
             patience=None,
-            validate_every=6,
-        ),
-        workers=WorkerConfig(
-            threads_per_train_worker=2, placement="device" if is_contrastive else "workers"
+            validate_every=max(1, epochs_each // 3),
         ),
     )
 

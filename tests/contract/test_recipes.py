@@ -16,7 +16,7 @@ every_recipe = pytest.mark.parametrize("name", recipes.ALL)
 def test_recipe_is_a_function_of_its_own_name(name):
     assert recipes.ALL[name].__name__ == name
     size, _, plain = name.partition("_")
-    home = plain if size in ("demo", "tiny") and plain else name
+    home = plain if size in ("demo", "tiny", "large") and plain else name
     assert getattr(recipes, home) is recipes.ALL[home]
 
 
@@ -86,7 +86,8 @@ def test_no_public_function_of_the_module_is_left_out():
     assert functions == {"demo", "tiny"} | {recipe.__name__ for recipe in recipes.SYSTEMS}
 
 
-def test_every_system_comes_in_three_sizes():
+def test_every_system_comes_in_three_sizes_and_those_for_instruments_in_a_fourth():
     systems = {recipe.__name__ for recipe in recipes.SYSTEMS}
     sized = {f"{size}_{name}" for size in ("demo", "tiny") for name in systems}
-    assert set(recipes.ALL) == {"demo", "tiny"} | systems | sized
+    large = {f"large_{recipe.__name__}" for recipe in recipes.OF_INSTRUMENTS}
+    assert set(recipes.ALL) == {"demo", "tiny"} | systems | sized | large

@@ -5,6 +5,7 @@ import pytest
 from csn import recipes
 from csn.conditions import INSTRUMENTS, MIX
 from csn.config import ExperimentConfig, LossConfig, NetworkConfig
+from csn.curriculum import before
 from csn.paths import Paths
 
 
@@ -148,10 +149,39 @@ def test_recipes_of_concepts_are_the_rows_of_table_1():
         assert found == row, name
 
 
-@pytest.mark.parametrize("size", ["", "demo_", "tiny_"])
+@pytest.mark.parametrize("name", [recipe.__name__ for recipe in recipes.OF_INSTRUMENTS])
+def test_large_size_is_the_plain_network_on_a_composed_corpus(name):
+    plain, large = recipes.ALL[name](), recipes.ALL[f"large_{name}"]()
+    for part in ("audio", "frontend", "network", "loss", "optimizer", "similarity"):
+        assert getattr(large, part) == getattr(plain, part)
+    assert large.training.batch_size == plain.training.batch_size
+    assert large.corpus.uri == ""
+    assert large.corpus.generated.num_train_tracks == 300
+    assert large.corpus.generated.sample_rate_hz == large.audio.sample_rate_hz
+    assert large.workers.use_gpu
+
+
+@pytest.mark.parametrize("name", [recipe.__name__ for recipe in recipes.OF_INSTRUMENTS])
+def test_large_systems_see_as_many_mixes_as_each_other(name):
+    def mixes_of(config):
+        batches = config.num_rows // config.training.batch_size
+        a_row = 3 if "triplets" in config.plan_kind else 1
+        return batches * config.training.batch_size * a_row * config.training.num_epochs
+
+    def all_of(config):  # teachers of teachers there are none
+        found = {one.name: one for one in before(config)}
+        for one in list(found.values()):
+            found |= {earlier.name: earlier for earlier in before(one)}
+        return mixes_of(config) + sum(map(mixes_of, found.values()))
+
+    # Whole batches of 384 alone are a fortieth less.
+    assert 0.97 * 184_320 < all_of(recipes.ALL[f"large_{name}"]()) <= 184_320
+
+
+@pytest.mark.parametrize("size", ["", "demo_", "tiny_", "large_"])
 def test_no_two_systems_learn_the_same(size):
     digests = {}
-    for recipe in recipes.SYSTEMS:
+    for recipe in recipes.OF_INSTRUMENTS if size == "large_" else recipes.SYSTEMS:
         name = size + recipe.__name__
         digests.setdefault(Paths(recipes.ALL[name]()).training_digest, []).append(name)
     assert [names for names in digests.values() if len(names) > 1] == []
