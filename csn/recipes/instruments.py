@@ -132,7 +132,7 @@ def _named(name: str, *, num_train_tracks: int) -> dict[str, object]:
 def demo_sized(config: ExperimentConfig) -> ExperimentConfig:
     """Make a recipe small enough for two cores and minutes, on a corpus composed for it."""
     is_contrastive = config.loss.kind == "contrastive"
-    base = _sized(config, "demo", epochs=DEMO_EPOCHS, mixes=DEMO_MIXES, tracks=DEMO_TRACKS)
+    base = _on_composed(config, "demo", epochs=DEMO_EPOCHS, mixes=DEMO_MIXES, tracks=DEMO_TRACKS)
     return replace(
         base,
         audio=replace(config.audio, sample_rate_hz=16_000),
@@ -158,7 +158,9 @@ def demo_sized(config: ExperimentConfig) -> ExperimentConfig:
 
 def large_sized(config: ExperimentConfig) -> ExperimentConfig:
     """Train a recipe's network of the papers' size on a composed corpus: minutes of a GPU."""
-    base = _sized(config, "large", epochs=LARGE_EPOCHS, mixes=LARGE_MIXES, tracks=LARGE_TRACKS)
+    base = _on_composed(
+        config, "large", epochs=LARGE_EPOCHS, mixes=LARGE_MIXES, tracks=LARGE_TRACKS
+    )
     generated = replace(base.corpus.generated, sample_rate_hz=config.audio.sample_rate_hz)
     return replace(
         base,
@@ -167,7 +169,7 @@ def large_sized(config: ExperimentConfig) -> ExperimentConfig:
     )
 
 
-def _sized(
+def _on_composed(
     config: ExperimentConfig, size: str, *, epochs: int, mixes: int, tracks: int
 ) -> ExperimentConfig:
     """Let a recipe see `epochs` times `mixes` mixes in all, on a corpus composed for it."""

@@ -127,6 +127,24 @@ def test_eq_6_of_h24_adds_a_tenth_of_the_anchors_targets():
     assert objective.loss(moved, labels).terms["target"].item() == pytest.approx(math.sqrt(2))
 
 
+@pytest.mark.equation("H24", 6)
+def test_eq_6_of_h24_is_added_to_the_contrast_of_every_free_mix():
+    objective = two_subspaces(kind="contrastive", temperature=1.0, target_weight=0.1)
+    # One track's drums twice, at a right angle to another's; no bass.
+    embeddings = torch.tensor([[1.0, 0, 0, 0], [1.0, 0, 0, 0], [0, 1.0, 0, 0]])
+    labels = {
+        "tracks": torch.tensor([[0, -1], [0, -1], [1, -1]]),
+        "starts_s": torch.zeros(3, 2),
+        # Every mix is its own anchor. Directions (0, 0, 1, 0) and (0, 1, 0, 0); one is silent.
+        "targets": torch.tensor([[0, 0, 7.0, 0], [0, 0, 0, 0], [0, 3.0, 0, 0]]),
+    }
+    found = objective.loss(embeddings, labels)
+    # Of two anchors: -log(e / (e + 1)). Targets: sqrt(2) and 0 apart.
+    assert found.terms["target"].item() == pytest.approx(math.sqrt(2) / 2)
+    contrast = math.log(1 + 1 / math.e)
+    assert found.loss.item() == pytest.approx(contrast + 0.1 * math.sqrt(2) / 2)
+
+
 def test_presence_is_added_with_its_weight_over_all_three_mixes():
     objective = two_subspaces(presence_weight=0.5, presence_norm=0.1)
     sounds = torch.tensor([[[False, True], [True, False], [True, False]]])
