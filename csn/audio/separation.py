@@ -24,6 +24,7 @@ import numpy as np
 import soxr
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
+from scipy.fft import next_fast_len
 
 from csn.conditions import INSTRUMENTS
 from csn.config import AudioConfig
@@ -31,7 +32,7 @@ from csn.errors import ConfigError
 
 Samples = Float[np.ndarray, " samples"]
 WINDOW_S = 0.064
-"""Of the STFT in which `oracle` masks; about 1024 samples at 16 kHz, a hop is a quarter of it."""
+"""Of the STFT in which `oracle` masks, or a little more; four hops, 1024 samples at 16 kHz."""
 DEMUCS_STEMS = {name: name for name in INSTRUMENTS} | {"other": "others", "vocals": "others"}
 """Our part for each source that a Demucs network may name."""
 
@@ -62,7 +63,7 @@ class Oracle(Separator):
     def __call__(self, parts: Mapping[str, Samples], sample_rate_hz: int) -> dict[str, Samples]:
         """Estimate each of `parts` from their sum."""
         mix = _sum(parts.values())
-        hop = max(1, round(WINDOW_S * sample_rate_hz / 4))
+        hop = next_fast_len(max(1, round(WINDOW_S * sample_rate_hz / 4)), real=True)
 
         def spectrum(samples: Samples) -> np.ndarray:
             return librosa.stft(samples, n_fft=4 * hop, hop_length=hop)
