@@ -1,12 +1,13 @@
 """Refuse a network or separator that does not fit a configuration, before any work."""
 
+from contextlib import suppress
 from pathlib import Path, PurePath
 
 from csn import curriculum, storage
 from csn.audio.separation import separator_of
 from csn.conditions import MIX
 from csn.config import ExperimentConfig
-from csn.errors import ConfigError
+from csn.errors import ConfigError, StorageError
 from csn.model import checkpoint
 from csn.paths import Paths
 
@@ -148,6 +149,19 @@ def check_start(config: ExperimentConfig) -> None:
             raise ConfigError(
                 f"{uri} is a network of {forms[0]}, this configuration one of {forms[1]}; {ADVICE}"
             )
+
+
+def started_from(config: ExperimentConfig) -> dict[str, str]:
+    """Digests of the networks that `config` names to start from, by field; of those still there.
+
+    A configuration holds addresses only, and at an address may lie another network than before.
+    """
+    start, found = config.start, {}
+    for field in ("initial_checkpoint_uri", "teachers_uri"):
+        if uri := getattr(start, field):
+            with suppress(StorageError):
+                found[f"start.{field}"] = checkpoint.load(storage.absolute(uri)).digest
+    return found
 
 
 def _form(config: ExperimentConfig) -> str:

@@ -14,7 +14,12 @@ from csn import storage
 from csn.config import ExperimentConfig, from_json, to_json
 from csn.distributed import cluster, ingest
 from csn.distributed.asked_split import AskedSplit, asked_split
-from csn.distributed.compatibility import check_kept, check_separator, check_start
+from csn.distributed.compatibility import (
+    check_kept,
+    check_separator,
+    check_start,
+    started_from,
+)
 from csn.distributed.embedding import MANIFEST, embed
 from csn.distributed.progress import Stages
 from csn.distributed.reporting import is_reported, write_report
@@ -27,6 +32,9 @@ from csn.paths import Paths
 from csn.records import OURS
 
 log = logging.getLogger(__name__)
+
+STARTED_FROM = "started_from.json"
+"""Digests of the networks that a training was told to start from."""
 
 
 def prepare(config: ExperimentConfig) -> str:
@@ -129,6 +137,9 @@ def _claimed(config: ExperimentConfig) -> Paths:
     text = to_json(config).encode()
     if not storage.exists(uri) or storage.read_bytes(uri) != text:
         storage.write_bytes(uri, text)
+    note = paths.experiment(STARTED_FROM)
+    if (networks := started_from(config)) and not storage.exists(note):
+        storage.write_json(note, networks)
     return paths
 
 
@@ -150,7 +161,19 @@ def _difference(config: ExperimentConfig, uri: str) -> str:
     now = Paths(config).training_fields
     changed = [name for name in now if before.get(name) != now[name]]
     if not changed:
-        return ""
+        return _exchanged(config)
     found = "; ".join(f"{n} was {before.get(n)}, now {now[n]}" for n in changed[:3])
     more = f" and {len(changed) - 3} more" if len(changed) > 3 else ""
     return f" is of another experiment ({found}{more})"
+
+
+def _exchanged(config: ExperimentConfig) -> str:
+    """Say which network that `config` starts from is another than when its training began."""
+    uri = Paths(config).experiment(STARTED_FROM)
+    before = storage.read_json(uri) if storage.exists(uri) else {}
+    for field, digest in started_from(config).items():
+        if before.get(field, digest) != digest:
+            return (
+                f" began from the network {before[field]}, at {field} lies {digest} now, another"
+            )
+    return ""

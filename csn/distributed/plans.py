@@ -19,6 +19,7 @@ import ray.data
 
 from csn import storage
 from csn.config import ExperimentConfig
+from csn.distributed.compatibility import started_from
 from csn.distributed.progress import Stages
 from csn.paths import Paths
 from csn.records import MIX_SCHEMA, TRIPLET_SCHEMA
@@ -55,7 +56,8 @@ def note_tracks(config: ExperimentConfig, tracks: pa.Table) -> None:
     """Note what is made under the name of `config` from, or warn of what was made from others.
 
     For what experiments share: its name carries the digest of a configuration, and to the corpus
-    that this names tracks may have been added since. It stays as it is, since others may be at
+    that this names tracks may have been added since, or at an address that it names may lie
+    another network. It stays as it is, since others may be at
     work with it, and a training that was interrupted goes on with what it began with.
     """
     used = [
@@ -64,20 +66,25 @@ def note_tracks(config: ExperimentConfig, tracks: pa.Table) -> None:
     ]
     facts = [table.select(["track_id", "num_samples"]).to_pylist() for table in used]
     now = {"digest": storage.digest(facts), "num_tracks": sum(map(len, used))}
+    now |= {"networks": started_from(config)}
     uri = Paths(config).experiment("tracks.json")
     if not storage.exists(uri):
         storage.write_json(uri, now)
         return
     before = storage.read_json(uri)
     if before["digest"] != now["digest"]:
-        log.warning(
-            "%s was made from other tracks (%s then, %s now) and is used as it is; for one of "
-            "these remove %s, or give another --root",
-            config.name,
-            before["num_tracks"],
-            now["num_tracks"],
-            Paths(config).experiment(),
-        )
+        told = f"tracks ({before['num_tracks']} then, {now['num_tracks']} now)"
+    elif before.get("networks", now["networks"]) != now["networks"]:
+        told = f"networks ({before['networks']} then, {now['networks']} now)"
+    else:
+        return
+    log.warning(
+        "%s was made from other %s and is used as it is; for one of these remove %s, or give "
+        "another --root",
+        config.name,
+        told,
+        Paths(config).experiment(),
+    )
 
 
 Offered = Candidates | Recordings

@@ -37,6 +37,8 @@ class Counter:
         self.note = ""
         self.audio_hours: float | None = None
         self.detail = ""
+        self.known_s = 0.0
+        """What the work took by its own notes, where runs that were cut off did some of it."""
         self._started = time.monotonic()
         self._first: tuple[float, int] | None = None
         self._terminal = sys.stderr.isatty()
@@ -84,7 +86,7 @@ class Counter:
         """End the stage: clear the line and log what was done."""
         if self._terminal:
             sys.stderr.write("\r\x1b[2K")
-        seconds = time.monotonic() - self._started
+        seconds = max(time.monotonic() - self._started, self.known_s)
         log.info("%s: %s %s in %s", self.title, self.done, self.unit, clock(seconds))
         return Stage(self.name, seconds, self.audio_hours, self.detail)
 

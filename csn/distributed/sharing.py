@@ -19,7 +19,7 @@ import pyarrow as pa
 import ray
 
 from csn import curriculum, storage
-from csn.config import ExperimentConfig, from_json, to_json
+from csn.config import ExperimentConfig, StartConfig, from_json, to_json
 from csn.distributed import cluster
 from csn.distributed.progress import Stages
 from csn.paths import Paths
@@ -84,7 +84,7 @@ def _plan(config_json: str, tracks: pa.Table) -> None:
 
     cluster.quieten()
     config = from_json(config_json)
-    note_tracks(config, tracks)
+    note_tracks(replace(config, start=StartConfig()), tracks)  # no plan depends on networks
     plan_rows(config, tracks, _stages(config))
 
 

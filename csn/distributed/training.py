@@ -136,6 +136,7 @@ def fit(
         counter.done = mixes
         counter.unit = "mixes"
         counter.audio_hours = mixes * config.audio.segment_s / 3600
+        counter.known_s = sum(row["seconds"] for row in trained.history)
         counter.detail = f"{len(trained.history)} epochs, best {trained.best_epoch + 1}"
     return trained
 

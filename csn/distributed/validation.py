@@ -7,7 +7,8 @@ Mixes are rendered once, by tasks, and lie in the object store; at most
 focus tracks than P2 asks for are accepted here (at least two), since only epochs are compared.
 Concepts are asked as [R22] 4 asks people: by the distances of tracks, each the mean of its
 segments. Their loss is that of the same triplets, so that it can be compared between epochs.
-P1 and P2 rank neighbours by the distance that is learnt, as the evaluation does.
+P1 and P2 rank neighbours by the distance that is learnt, as the evaluation does; all else is asked
+as the papers ask, so that one training keeps one epoch, whatever its scores are asked for.
 """
 
 import logging
@@ -23,7 +24,7 @@ import torch
 from jaxtyping import Int
 
 from csn.conditions import MIX
-from csn.config import ExperimentConfig
+from csn.config import EvaluationConfig, ExperimentConfig
 from csn.distributed.bank import Bank, load_bank, mixes_of
 from csn.distributed.cluster import RENDER_CPUS
 from csn.distributed.systems import metric_of
@@ -43,6 +44,8 @@ log = logging.getLogger(__name__)
 MIXES_PER_BLOCK = 96
 NUM_THREES = 1_000
 """Triplets of each concept: their score then moves by 1.6 points by chance, in one draw."""
+ASKED = EvaluationConfig()
+"""How P1 and P2 are asked here; nothing of `ExperimentConfig.evaluation` counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,7 @@ def validation_set(config: ExperimentConfig, tracks: pa.Table) -> ValidationSet 
         log.warning("no validation track: the last epoch will count as the best")
         return None
     duration_s, limit = training.validation_duration_s, training.validation_segments
-    tables = [
-        music_id_mixes(
-            tracks, duration_s, audio=audio, config=config.evaluation, max_segments=limit
-        )
-    ]
+    tables = [music_id_mixes(tracks, duration_s, audio=audio, config=ASKED, max_segments=limit)]
     threes = {}
     if config.network.of_concepts:
         threes = _threes(config, tracks, tables[0])
@@ -126,7 +125,7 @@ def _pseudo_mixes(
         conditions=config.network.conditions,
         seed=config.seed,
         audio=config.audio,
-        config=config.evaluation,
+        config=ASKED,
         allow_fewer=True,
         max_segments=limit,
     )
@@ -241,7 +240,7 @@ class Validation:
         sounds: np.ndarray,
         columns: dict[str, np.ndarray],
     ) -> float:
-        k, metric = self._config.evaluation.k, metric_of(self._config)
+        k, metric = ASKED.k, metric_of(self._config)
         if protocol == "music_id":
             rows = (columns["source"] == "mix") & sounds
             labels = columns["track_id"][rows]

@@ -1,5 +1,6 @@
 """A driver that is killed, twice, and started again with the same command."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -94,6 +95,13 @@ def test_killed_driver_goes_on_and_does_nothing_twice(
     # Epochs that were noted were not trained again: even their times are the old ones.
     assert [row["seconds"] for row in metrics[: len(kept)]] == [row["seconds"] for row in kept]
     assert [row["train/loss/triplet"] for row in metrics] == losses(finished)
+    # And what training is said to have cost counts them in.
+    (trained,) = [
+        stage
+        for stage in json.loads((experiment / "stages.json").read_text())
+        if stage["name"] == "train"
+    ]
+    assert trained["seconds"] >= sum(row["seconds"] for row in metrics)
     scores = pq.read_table(experiment / "scores.parquet")
     assert scores.equals(pq.read_table(finished.experiment("scores.parquet")))
     assert (experiment / "report.html").exists()

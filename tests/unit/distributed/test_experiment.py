@@ -161,3 +161,27 @@ def test_individual_networks_are_no_start_for_a_joint_one_of_the_same_layout(don
     start = replace(done.start, initial_checkpoint_uri=uri)
     with pytest.raises(ConfigError, match="is a network of individual networks, strided"):
         experiment.train(replace(done, start=start))
+
+
+def test_another_network_at_the_address_to_start_from_is_another_experiment(tmp_path):
+    config = replace(recipes.tiny(), root=str(tmp_path))
+    uri = str(tmp_path / "elsewhere")
+    config = replace(config, start=replace(config.start, initial_checkpoint_uri=uri))
+
+    def exchange():
+        network = build_network(config)
+        next(iter(network.parameters())).data += 1  # torch's chance alone might be the same
+        return checkpoint.save(uri, network, config)
+
+    before = exchange()
+    with pytest.raises(AssertionError, match="a cluster was joined"):
+        experiment.train(config)  # this far: the folder is claimed
+    storage.write_bytes(Paths(config).experiment("checkpoints", "run", "weights"), b"learnt")
+    with pytest.raises(AssertionError, match="a cluster was joined"):
+        experiment.train(config)  # the same network still
+    now = exchange()
+    told = f"began from the network {before}, at start.initial_checkpoint_uri lies {now} now"
+    with pytest.raises(StorageError, match=told):
+        experiment.train(config)
+    with pytest.raises(AssertionError, match="a cluster was joined"):
+        experiment.train(replace(config, on_existing="overwrite"))

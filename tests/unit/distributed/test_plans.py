@@ -2,12 +2,15 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prepared_tracks import table, whole
 
 from csn import recipes, storage
 from csn.distributed.plans import epoch_rows, note_tracks, split_of
+from csn.model import checkpoint
+from csn.model.network import build_network
 from csn.paths import Paths
 
 law = settings(max_examples=40, deadline=None)
@@ -138,3 +141,20 @@ def test_what_was_made_from_other_tracks_is_told_of_and_kept(made, caplog, track
     (told,) = warnings(caplog)
     assert f"teachers-abc was made from other tracks ({then_and_now})" in told
     assert storage.read_bytes(Paths(made).experiment("tracks.json")) == before
+
+
+def test_what_was_made_from_another_network_is_told_of_and_kept(tmp_path, caplog):
+    config = replace(recipes.tiny(), name="pretraining-abc", root=str(tmp_path))
+    uri = str(tmp_path / "elsewhere")
+    config = replace(config, start=replace(config.start, initial_checkpoint_uri=uri))
+    digests = []
+    for shift in (1, 1, 2):
+        torch.manual_seed(0)
+        network = build_network(config)
+        next(iter(network.parameters())).data += shift
+        digests.append(checkpoint.save(uri, network, config))
+        assert not warnings(caplog)
+        note_tracks(config, tracks_of("abc"))
+    (told,) = warnings(caplog)
+    assert "pretraining-abc was made from other networks" in told
+    assert told.index(digests[0]) < told.index(digests[2])
