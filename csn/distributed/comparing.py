@@ -10,6 +10,8 @@ Choices
 As many trainings as the cluster holds run at a time, each driven by a Ray task that reserves
 nothing: it only waits for its own workers. Where one fits, it is driven by this process. Two
 experiments that would make the same teachers, or write the same baseline, never run together.
+What failed beside others is tried once more by itself: of several on one GPU, one may lack the
+memory that the others took.
 An experiment keeps the baselines that an earlier comparison scored beside it, whichever recipes
 are named now; the tables show those of this comparison.
 """
@@ -74,7 +76,8 @@ def compare(comparison: Comparison) -> str:
                 raise next(iter(faults.values()))
             failures = {name: " ".join(str(fault).split()) for name, fault in faults.items()}
             having = [_with_kept_baselines(e) for e in missing if e.name not in faults]
-            failures |= _run_all(having)
+            slots = num_at_once((entry.config.workers for entry in having), cluster.nodes())
+            failures |= _run_all(having, slots)
     else:
         log.info("all %s experiments are finished", len(entries))
     return _written(comparison, entries, failures)
@@ -153,16 +156,23 @@ def num_at_once(workers: Iterable[WorkerConfig], nodes: Sequence[Mapping[str, fl
     return max(1, min(fitting))
 
 
-def _run_all(entries: Sequence[Entry]) -> dict[str, str]:
-    """Run `entries`; returns why some failed, by their names."""
-    if not entries:
-        return {}
-    slots = num_at_once((e.config.workers for e in entries), cluster.nodes())
+def _run_all(entries: Sequence[Entry], slots: int) -> dict[str, str]:
+    """Run `entries`, up to `slots` at a time; returns why some failed, by their names."""
     log.info("%s training%s at a time", slots, "s" if slots > 1 else "")
-    ended = _ended_apart(entries, slots) if slots > 1 else _ended_here(entries)
+    if slots == 1:
+        return _failures(_ended_here(entries), len(entries))
+    failed = _failures(_ended_apart(entries, slots), len(entries))
+    again = [entry for entry in entries if entry.name in failed]
+    if again:
+        log.info("once more, one at a time: %s", ", ".join(failed))
+    return _failures(_ended_here(again), len(again))
+
+
+def _failures(ended: Iterator[tuple[str, str]], num_entries: int) -> dict[str, str]:
+    """Say of each that ended how it did; returns why some failed, by their names."""
     failures: dict[str, str] = {}
     for place, (name, reason) in enumerate(ended, start=1):
-        log.info("%s of %s: %s %s", place, len(entries), name, reason or "is finished")
+        log.info("%s of %s: %s %s", place, num_entries, name, reason or "is finished")
         if reason:
             failures[name] = reason
     return failures

@@ -1,5 +1,6 @@
 """Tiny systems side by side: what a comparison writes, resumes, and says of one that fails."""
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,6 +128,35 @@ def test_experiments_are_driven_by_tasks(page, comparison):
     ended = dict(comparing._ended_apart(entries, 3))
     assert ended == {entry.name: "" for entry in entries}
     assert ray.is_initialized()
+
+
+@pytest.mark.parametrize("in_the_way", ["for_good", "at_first"])
+def test_what_failed_beside_others_is_tried_once_more_alone(page, comparison, caplog, in_the_way):
+    # Finished experiments but one, whose folder is another's; until that is taken away, or not.
+    *others, blocked = comparison.entries()
+    name = f"blocked-{in_the_way}"
+    config = replace(blocked.config, name=name)
+    paths = Paths(config)
+    storage.write_bytes(paths.experiment("config.json"), b"{}")
+    storage.write_bytes(paths.experiment("checkpoints", "note"), b"learnt")
+
+    class TakeAway(logging.Handler):
+        def emit(self, record):
+            if "once more" in record.getMessage():
+                storage.remove(paths.experiment())
+
+    remedy = TakeAway()
+    logger = logging.getLogger("csn.distributed.comparing")
+    if in_the_way == "at_first":
+        logger.addHandler(remedy)
+    try:
+        with caplog.at_level(logging.INFO):
+            failed = comparing._run_all([*others, replace(blocked, config=config)], 3)
+    finally:
+        logger.removeHandler(remedy)
+    (told,) = [r.getMessage() for r in caplog.records if "once more" in r.getMessage()]
+    assert told == f"once more, one at a time: {name}"
+    assert set(failed) == ({name} if in_the_way == "for_good" else set())
 
 
 def test_one_that_fails_is_named_and_the_others_are_kept(page, comparison):
