@@ -137,9 +137,14 @@ def _small(config: ExperimentConfig) -> ExperimentConfig:
 
 
 def _windows(config: TripletConfig) -> TripletConfig:
-    """Keep of `config` what says where windows lie: the number of triplets is another's."""
+    """Keep of `config` what says where windows lie: which triplets there are is another's."""
     default = TripletConfig()
-    return replace(config, num_triplets=default.num_triplets, interchanged=default.interchanged)
+    return replace(
+        config,
+        num_triplets=default.num_triplets,
+        interchanged=default.interchanged,
+        list_uri=default.list_uri,
+    )
 
 
 def _named(kind: str, config: ExperimentConfig) -> ExperimentConfig:

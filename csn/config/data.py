@@ -222,6 +222,9 @@ class TripletConfig(Strict):
     track_share: float = 0.0
     """Share of the triplets of concepts that are of one track and another instead, under all
     conditions together (Lee et al. 2020: track regularisation)."""
+    list_uri: str = ""
+    """Text file of triplets in the form of [LAB], to train on these instead of drawing any; its
+    segments are hop_s apart, and num_triplets must be theirs."""
 
     def __post_init__(self) -> None:
         check(

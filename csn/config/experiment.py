@@ -140,7 +140,12 @@ class ExperimentConfig(Strict):
             f"{loss.kind}, loss.target_weight={loss.target_weight} and loss.presence_weight="
             f"{loss.presence_weight}; set them to triplet, 0 and 0",
         )
-
+        check(
+            not self.triplets.list_uri or self.plan_kind == "triplets",
+            f"triplets.list_uri={self.triplets.list_uri} is for one network and loss.kind=triplet "
+            f"on instruments; with network.individual={network.individual}, loss.kind={loss.kind} "
+            f"and network.conditions={' '.join(network.conditions)} leave it out",
+        )
         self._check_layout()
 
     def _check_layout(self) -> None:

@@ -24,6 +24,9 @@ class EvaluationConfig(Strict):
     """P2: mixes of each such track; the original is one of them [LAB]."""
     min_sounding_share: float = 0.1
     """Tracks that keep a smaller share of their segments without silence are left out."""
+    pseudo_mixes_uri: str = ""
+    """Text file of pseudo-mixes in the form of [LAB], to ask P2 of these instead of drawing any;
+    of one length, durations_s, and as far apart."""
     num_resamples: int = 1000
     """Resamples of the track ids for the 95 % interval."""
     triplets_uri: str = ""
@@ -50,6 +53,12 @@ class EvaluationConfig(Strict):
         check(
             bool(self.durations_s) and len(set(self.durations_s)) == len(self.durations_s),
             f"evaluation.durations_s={self.durations_s} must be one or more different lengths",
+        )
+        check(
+            not self.pseudo_mixes_uri or len(self.durations_s) == 1,
+            f"evaluation.pseudo_mixes_uri={self.pseudo_mixes_uri}: a list's segments have one "
+            f"length, evaluation.durations_s={self.durations_s} has {len(self.durations_s)}; give "
+            "the list's alone",
         )
         check_range("evaluation.num_focus_tracks", self.num_focus_tracks, 2)
         check_range("evaluation.min_agreement", self.min_agreement, 0, 1)

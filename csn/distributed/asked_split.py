@@ -17,6 +17,7 @@ import pyarrow as pa
 from csn.config import ExperimentConfig
 from csn.distributed.plans import split_of
 from csn.errors import CorpusError, ProtocolError
+from csn.evaluation.listed_mixes import listed_pseudo_mixes
 from csn.evaluation.music_id import taking_part
 from csn.triplets.evaluation_mixes import music_id_mixes, pseudo_mix_id_mixes
 from csn.triplets.planning import candidates
@@ -141,6 +142,8 @@ def _pseudo_mixes(
     The mixes of one focus are as many as are asked for, or none.
     """
     evaluation, conditions = config.evaluation, config.network.conditions
+    if evaluation.pseudo_mixes_uri:
+        return _listed(config, chosen)
     refused = f"split {evaluation.split} of {config.corpus.name} is too small for P2"
     try:
         groups = candidates(chosen, config.audio, config.triplets).groups
@@ -167,3 +170,17 @@ def _pseudo_mixes(
         others = "" if len(lacking) == 1 else "; no other condition or length has enough either"
         raise ProtocolError(f"{refused}: {focus} at {duration_s:g} s: {reason}{others}")
     return tables, lacking
+
+
+def _listed(
+    config: ExperimentConfig, chosen: pa.Table
+) -> tuple[list[pa.Table], dict[tuple[str, float], str]]:
+    """Mixes of P2 from the list that `config` names, as `_pseudo_mixes` gives them."""
+    (duration_s,) = config.evaluation.durations_s
+    uri, conditions = config.evaluation.pseudo_mixes_uri, config.network.conditions
+    table = listed_pseudo_mixes(uri, chosen, duration_s, conditions=conditions, audio=config.audio)
+    reason = f"{uri} has no line in which it sounds; give another list"
+    lacking = [focus for focus in conditions if focus not in set(table["focus"].to_pylist())]
+    if len(lacking) == len(conditions):
+        raise ProtocolError(f"pseudo_mix_id of {' and '.join(conditions)}: {reason}")
+    return [table], {(focus, duration_s): reason for focus in lacking}

@@ -21,6 +21,8 @@ from csn import storage
 from csn.config import ExperimentConfig
 from csn.distributed.compatibility import started_from
 from csn.distributed.progress import Stages
+from csn.errors import CorpusError
+from csn.evaluation.listed_mixes import listed_triplets
 from csn.paths import Paths
 from csn.records import MIX_SCHEMA, TRIPLET_SCHEMA
 from csn.triplets.concept_triplets import (
@@ -109,6 +111,10 @@ def plan_rows(
     if storage.exists(uri):
         log.info("plan: reading %s", uri)
         return storage.read_table(uri), found
+    if config.triplets.list_uri:
+        rows = _listed(config, split_of(tracks, "train"))
+        storage.write_table(uri, rows)
+        return rows, found
     rows_at_once = _rows_at_once(config)
     total = num_plans * config.num_rows // rows_at_once
     blocks = max(1, -(-total * rows_at_once // ROWS_PER_TASK))
@@ -130,6 +136,21 @@ def plan_rows(
     return rows, found
 
 
+def _listed(config: ExperimentConfig, tracks: pa.Table) -> pa.Table:
+    """Read the list of triplets that `config` names, and refuse it where it counts others."""
+    triplets, audio = config.triplets, config.audio
+    rows = listed_triplets(triplets.list_uri, tracks, hop_s=triplets.hop_s, audio=audio)
+    if len(rows) != config.num_rows:
+        num_triplets = len(rows) * (2 if triplets.interchanged else 1)
+        raise CorpusError(
+            f"{triplets.list_uri}: {len(rows)} lines found, {config.num_rows} expected by "
+            f"triplets.num_triplets={triplets.num_triplets} with triplets.interchanged="
+            f"{triplets.interchanged}; set --triplets.num_triplets {num_triplets}"
+        )
+    log.info("plan: %s triplets of %s", len(rows), triplets.list_uri)
+    return rows
+
+
 def _offered(config: ExperimentConfig, tracks: pa.Table) -> Offered:
     """Work out what can be drawn from train `tracks`, and refuse what cannot be learnt from."""
     conditions = config.network.conditions
@@ -138,7 +159,8 @@ def _offered(config: ExperimentConfig, tracks: pa.Table) -> Offered:
         check_concepts(found, conditions, split="train")
         return found
     free = config.plan_kind == "free_mixes"
-    meet = config.plan_kind == "triplets" or (free and config.mixing.tempo == "group")
+    drawn = config.plan_kind == "triplets" and not config.triplets.list_uri
+    meet = drawn or (free and config.mixing.tempo == "group")
     found = candidates(tracks, config.audio, config.triplets, need_groups=meet)
     if meet:
         check_conditions(found, conditions, split="train")

@@ -158,7 +158,7 @@ def _tracks_of(rows: pa.Table) -> set[str]:
 
 def _horizons_s(config: ExperimentConfig, found: Offered) -> dict[str, float]:
     """How much of each track can be drawn: with a limit on segments, often only its beginning."""
-    if isinstance(found, Recordings):
+    if isinstance(found, Recordings) or config.triplets.list_uri:
         return {}  # all of it
     hop_s = config.audio.level_hop_s
     return {

@@ -56,7 +56,7 @@ def music_id_mixes(
             continue
         for index in _spread(starts, max_segments):
             mix = Mix.of_track(track_id, float(index * duration_s))
-            rows.append(_row("mix", "", mix, int(index), duration_s, sounding, audio))
+            rows.append(evaluation_row("mix", "", mix, int(index), duration_s, sounding, audio))
     return pa.Table.from_pylist(rows, schema=EVALUATION_MIX_SCHEMA)
 
 
@@ -105,7 +105,9 @@ def pseudo_mix_id_mixes(
                 for index in _spread(starts, max_segments):
                     start_s = float(index * duration_s)
                     mix = Mix.pseudo(focus, track_id, backing_id, start_s)
-                    row = _row("pseudo_mix", focus, mix, int(index), duration_s, sounding, audio)
+                    row = evaluation_row(
+                        "pseudo_mix", focus, mix, int(index), duration_s, sounding, audio
+                    )
                     rows.append(row | {"track_id": track_id, "backing_track_id": backing_id})
     return pa.Table.from_pylist(rows, schema=EVALUATION_MIX_SCHEMA), messages
 
@@ -162,7 +164,7 @@ def _spread(indices: np.ndarray, limit: int | None) -> np.ndarray:
     return indices[np.linspace(0, len(indices) - 1, limit).round().astype(int)]
 
 
-def _row(
+def evaluation_row(
     source: str,
     focus: str,
     mix: Mix,
@@ -171,6 +173,7 @@ def _row(
     sounding: Sounding,
     audio: AudioConfig,
 ) -> dict[str, object]:
+    """Write a mix as a row of `EVALUATION_MIX_SCHEMA`, by the track of its first part."""
     row: dict[str, object] = {
         "source": source,
         "focus": focus,
