@@ -21,6 +21,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import ray
 from ray.exceptions import RayError
 
@@ -36,7 +37,7 @@ from csn.distributed.shared_root import check_shared
 from csn.distributed.systems import BASELINES, baseline_digests
 from csn.distributed.training import read_finished
 from csn.errors import ConfigError, CsnError, TrainingError, last_line
-from csn.evaluation.comparison import Comparison, Entry
+from csn.evaluation.comparison import COMPARED_CRITERIA_SCHEMA, Comparison, Entry
 from csn.paths import Paths
 from csn.reports.comparison import (
     fewer_seeds,
@@ -249,6 +250,8 @@ def _written(comparison: Comparison, entries: Sequence[Entry], failures: dict[st
     folder = storage.join(comparison.root, "comparisons", comparison.name)
     folder = storage.absolute(folder)
     storage.write_table(storage.join(folder, "scores.parquet"), data.scores)
+    criteria = pa.Table.from_pylist([*data.criteria], schema=COMPARED_CRITERIA_SCHEMA)
+    storage.write_table(storage.join(folder, "criteria.parquet"), criteria)
     uri = storage.join(folder, "report.html")
     storage.write_bytes(uri, render_comparison(data).encode())
     for line in compared_text(tables_of(data), fewer_seeds(data)).splitlines():

@@ -152,15 +152,18 @@ def check_start(config: ExperimentConfig) -> None:
 
 
 def started_from(config: ExperimentConfig) -> dict[str, str]:
-    """Digests of the networks that `config` names to start from, by field; of those still there.
+    """Digests of what `config` names to learn from, by field; of what is still there.
 
-    A configuration holds addresses only, and at an address may lie another network than before.
+    A configuration holds addresses only, and at an address may lie something else than before.
     """
     start, found = config.start, {}
     for field in ("initial_checkpoint_uri", "teachers_uri"):
         if uri := getattr(start, field):
             with suppress(StorageError):
                 found[f"start.{field}"] = checkpoint.load(storage.absolute(uri)).digest
+    if uri := config.triplets.list_uri:
+        with suppress(StorageError):
+            found["triplets.list_uri"] = storage.digest(storage.read_bytes(uri).hex())
     return found
 
 

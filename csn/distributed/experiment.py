@@ -34,7 +34,7 @@ from csn.records import OURS
 log = logging.getLogger(__name__)
 
 STARTED_FROM = "started_from.json"
-"""Digests of the networks that a training was told to start from."""
+"""Digests of what a training was told to learn from: networks, a list of triplets."""
 
 
 def prepare(config: ExperimentConfig) -> str:
@@ -168,12 +168,10 @@ def _difference(config: ExperimentConfig, uri: str) -> str:
 
 
 def _exchanged(config: ExperimentConfig) -> str:
-    """Say which network that `config` starts from is another than when its training began."""
+    """Say what `config` learns from that is another than when its training began."""
     uri = Paths(config).experiment(STARTED_FROM)
     before = storage.read_json(uri) if storage.exists(uri) else {}
     for field, digest in started_from(config).items():
         if before.get(field, digest) != digest:
-            return (
-                f" began from the network {before[field]}, at {field} lies {digest} now, another"
-            )
+            return f" began from {field} of digest {before[field]}, which is {digest} now"
     return ""

@@ -77,7 +77,7 @@ def note_tracks(config: ExperimentConfig, tracks: pa.Table) -> None:
     if before["digest"] != now["digest"]:
         told = f"tracks ({before['num_tracks']} then, {now['num_tracks']} now)"
     elif before.get("networks", now["networks"]) != now["networks"]:
-        told = f"networks ({before['networks']} then, {now['networks']} now)"
+        told = f"networks or lists ({before['networks']} then, {now['networks']} now)"
     else:
         return
     log.warning(
@@ -141,11 +141,13 @@ def _listed(config: ExperimentConfig, tracks: pa.Table) -> pa.Table:
     triplets, audio = config.triplets, config.audio
     rows = listed_triplets(triplets.list_uri, tracks, hop_s=triplets.hop_s, audio=audio)
     if len(rows) != config.num_rows:
-        num_triplets = len(rows) * (2 if triplets.interchanged else 1)
+        # A list may have its interchanged triplets in lines of their own.
+        interchanged = rows["interchanged_condition"].null_count < len(rows)
         raise CorpusError(
             f"{triplets.list_uri}: {len(rows)} lines found, {config.num_rows} expected by "
             f"triplets.num_triplets={triplets.num_triplets} with triplets.interchanged="
-            f"{triplets.interchanged}; set --triplets.num_triplets {num_triplets}"
+            f"{triplets.interchanged}; set --triplets.num_triplets "
+            f"{len(rows) * (1 + interchanged)} --triplets.interchanged {interchanged}"
         )
     log.info("plan: %s triplets of %s", len(rows), triplets.list_uri)
     return rows

@@ -76,6 +76,9 @@ def _results_digest(config: ExperimentConfig) -> str:
     """Names all that our system's scores depend on; other systems may stand beside them."""
     evaluation = asdict(config.evaluation)
     del evaluation["baselines"]
+    for field in ("triplets_uri", "pseudo_mixes_uri"):  # at the same address may lie another file
+        if evaluation[field] and storage.exists(evaluation[field]):
+            evaluation[field] = storage.read_bytes(evaluation[field]).hex()
     return storage.digest([Paths(config).training_digest, evaluation])
 
 

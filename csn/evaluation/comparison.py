@@ -26,9 +26,11 @@ import pyarrow as pa
 from csn.conditions import INSTRUMENTS
 from csn.config import ExperimentConfig
 from csn.evaluation.triplet_scores import TRIPLET_PROTOCOLS
-from csn.records import OURS, SCORE_SCHEMA
+from csn.records import CRITERIA_SCHEMA, OURS, SCORE_SCHEMA
 
 COMPARED_SCHEMA = pa.schema([pa.field("recipe", pa.string()), *SCORE_SCHEMA])
+COMPARED_CRITERIA_SCHEMA = pa.schema([pa.field("recipe", pa.string()), *CRITERIA_SCHEMA])
+"""From distances averaged over the seeds, so that `seed` is null."""
 
 
 @dataclass(frozen=True, slots=True)

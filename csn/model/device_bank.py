@@ -5,8 +5,8 @@ Meant for a GPU: on a CPU, `csn.triplets.rendering` adds slices four times as fa
 Conventions
 -----------
 All parts lie one after the other in one int16 tensor, behind as much silence as a window is long,
-which is what absent parts read. A mix is the sum of its parts' windows, as in
-`csn.triplets.rendering`, and equal to it within float32's rounding.
+which is what absent parts read. A mix is the sum of its parts' windows, added and scaled in the
+order of `csn.triplets.rendering`, so that both round alike.
 """
 
 import math
@@ -77,7 +77,9 @@ class DeviceBank:
         found = [self._windows_of(mix) for mix in mixes]
         offsets = [[offset for offset, _ in row] for row in found]
         scales = [[scale for _, scale in row] for row in found]
-        return self._gathered(torch.tensor(offsets), torch.tensor(scales))
+        firsts = [next((scale for scale in row if scale), 1.0) for row in scales]
+        ratios = [[s / first for s in row] for row, first in zip(scales, firsts, strict=True)]
+        return self._gathered(torch.tensor(offsets), torch.tensor(ratios), torch.tensor(firsts))
 
     def _windows_of(self, mix: Mix) -> list[tuple[int, float]]:
         """Where the window of each part begins in the bank, and its scale; 0 is silence."""
@@ -99,16 +101,20 @@ class DeviceBank:
         return windows
 
     def _gathered(
-        self, offsets: Int[Tensor, "mixes parts"], scales: Float[Tensor, "mixes parts"]
+        self,
+        offsets: Int[Tensor, "mixes parts"],
+        ratios: Float[Tensor, "mixes parts"],
+        scales: Float[Tensor, " mixes"],
     ) -> Float[Tensor, "mixes samples"]:
         """Gather a part of all mixes at a time: a few kernels, however many mixes."""
         device = self._pcm.device
-        offsets, scales = offsets.to(device), scales.to(device)
+        offsets, ratios, scales = (given.to(device) for given in (offsets, ratios, scales))
         windows = self._pcm.unfold(0, self.num_samples, 1)
         out = torch.zeros(len(offsets), self.num_samples, device=device)
-        for place, scale in zip(offsets.T, scales.T, strict=True):
-            out.addcmul_(windows[place].float(), scale[:, None])
-        return out
+        for place, ratio in zip(offsets.T, ratios.T, strict=True):
+            # Not addcmul, which on a GPU rounds once where the workers round twice.
+            out.add_(windows[place].float().mul_(ratio[:, None]))
+        return out.mul_(scales[:, None])
 
 
 def _check_fits(num_bytes: int, num_tracks: int, device: torch.device) -> None:

@@ -106,7 +106,7 @@ def _accuracy_table(
         cells += [_with_deviation(system.own(protocol, duration_s, MIX))] * has_mix
         rows.append(ComparedRow(system.label, tuple(cells)))
     if scored:
-        rows.append(_chance_row(protocol, duration_s, scored, names))
+        rows += _chance_rows(protocol, duration_s, scored, names)
     for row in PUBLISHED:
         if (row.source, row.protocol, row.duration_s) == ("H24", protocol, duration_s):
             cells = [*map(row.text, INSTRUMENTS), row.mean_text, *[MISSING] * has_mix]
@@ -117,23 +117,39 @@ def _accuracy_table(
     return ComparedTable(title, unit, names, tuple(rows), f"{NOTICE}; {DERIVED}")
 
 
-def _chance_row(
+def _chance_rows(
     protocol: str, duration_s: float, systems: Sequence[ScoredSystem], columns: Sequence[str]
-) -> ComparedRow:
-    found: dict[str, list[float]] = {}
+) -> list[ComparedRow]:
+    """Write what guessing gives: in one row, or in several where systems were asked of others."""
+    found: list[tuple[dict[str, str], list[str]]] = []
     for system in systems:
-        for asked, chance in system.chances.items():
-            own = asked.condition == asked.focus
-            if own and (asked.protocol, asked.duration_s) == (protocol, duration_s):
-                found.setdefault(asked.condition, []).append(chance)
-    chances = {name: float(np.mean(values)) for name, values in found.items()}
-    of_instruments = [chances[name] for name in INSTRUMENTS if name in chances]
-    chances["mean"] = float(np.mean(of_instruments))
-    return ComparedRow(
-        "chance",
-        tuple(f"{100 * chances[name]:.1f}" if name in chances else MISSING for name in columns),
-        "chance",
-    )
+        own = _chances(system, protocol, duration_s)
+        for chances, labels in found:
+            if all(chances.get(name, text) == text for name, text in own.items()):
+                chances |= own
+                labels.append(system.label)
+                break
+        else:
+            found.append((own, [system.label]))
+    return [
+        ComparedRow(
+            "chance" if len(found) == 1 else f"chance of {', '.join(labels)}",
+            tuple(chances.get(name, MISSING) for name in columns),
+            "chance",
+        )
+        for chances, labels in found
+    ]
+
+
+def _chances(system: ScoredSystem, protocol: str, duration_s: float) -> dict[str, str]:
+    found = {
+        asked.condition: chance
+        for asked, chance in system.chances.items()
+        if asked.condition == asked.focus
+        and (asked.protocol, asked.duration_s) == (protocol, duration_s)
+    }
+    found["mean"] = float(np.mean([found[name] for name in INSTRUMENTS if name in found]))
+    return {name: f"{100 * chance:.1f}" for name, chance in found.items()}
 
 
 def _with_deviation(spread: Spread | None) -> str:

@@ -12,7 +12,7 @@ from csn import recipes, storage
 from csn.config import to_json
 from csn.distributed import comparing, training
 from csn.errors import ConfigError, CorpusError, TrainingError
-from csn.evaluation.comparison import COMPARED_SCHEMA, Comparison
+from csn.evaluation.comparison import COMPARED_CRITERIA_SCHEMA, COMPARED_SCHEMA, Comparison
 from csn.paths import Paths
 
 RECIPES = ("tiny_hashizume2024_scratch", "tiny_hashizume2022")
@@ -47,6 +47,14 @@ def test_scores_hold_every_recipe_and_seed(page, comparison):
         r["recipe"] for r in scores.to_pylist() if r["system"] in ("untrained", "mean_mel")
     }
     assert baselines == {RECIPES[0]}
+
+
+def test_criteria_are_those_of_every_recipe_over_the_seeds(page):
+    criteria = pq.read_table(page.with_name("criteria.parquet"))
+    assert criteria.schema.equals(COMPARED_CRITERIA_SCHEMA)
+    assert set(criteria["recipe"].to_pylist()) == set(RECIPES)
+    assert set(criteria["kind"].to_pylist()) == {"pearson", "spearman", "reciprocal_rank"}
+    assert criteria["seed"].null_count == len(criteria)
 
 
 def test_page_links_to_reports_that_exist(page, comparison):

@@ -1,6 +1,7 @@
 """Mixes that were drawn here, written as the lists of others, train and score as they did."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -81,10 +82,19 @@ def test_listed_triplets_train_as_the_same_drawn_ones_do(drawn, triplets_uri, tr
     assert mine == [row | {"tempo_group": ""} for row in theirs]
 
 
-def test_a_list_of_another_number_of_triplets_says_which(drawn, triplets_uri, tracks):
+def test_a_list_of_another_number_of_triplets_says_which(drawn, triplets_uri, tracks, tmp_path):
     listed = replace(on_list(drawn, triplets_uri, num_triplets=50), name="miscounted")
-    with pytest.raises(CorpusError, match=r"32 lines found, 25 expected .*num_triplets 64"):
+    with pytest.raises(
+        CorpusError, match=r"32 lines found, 25 expected .*num_triplets 64 .*interchanged True"
+    ):
         plan_rows(listed, tracks, Stages(Paths(listed).experiment("stages.json")))
+    # Swapped, the lines would be triplets of their own.
+    path = tmp_path / "one_by_one.lst"
+    lines = Path(triplets_uri).read_text().splitlines()
+    path.write_text("\n".join(line.rpartition(",")[0] for line in lines))
+    alone = replace(listed, triplets=replace(listed.triplets, list_uri=str(path)))
+    with pytest.raises(CorpusError, match=r"num_triplets 32 .*interchanged False"):
+        plan_rows(alone, tracks, Stages(Paths(alone).experiment("stages.json")))
 
 
 def pseudo_mix_line(row):

@@ -180,8 +180,21 @@ def test_another_network_at_the_address_to_start_from_is_another_experiment(tmp_
     with pytest.raises(AssertionError, match="a cluster was joined"):
         experiment.train(config)  # the same network still
     now = exchange()
-    told = f"began from the network {before}, at start.initial_checkpoint_uri lies {now} now"
+    told = f"began from start.initial_checkpoint_uri of digest {before}, which is {now} now"
     with pytest.raises(StorageError, match=told):
         experiment.train(config)
     with pytest.raises(AssertionError, match="a cluster was joined"):
         experiment.train(replace(config, on_existing="overwrite"))
+
+
+def test_another_list_at_its_address_is_another_experiment(tmp_path):
+    path = tmp_path / "some.lst"
+    config = replace(recipes.tiny(), root=str(tmp_path))
+    config = replace(config, triplets=replace(config.triplets, list_uri=str(path)))
+    path.write_text("one")
+    with pytest.raises(AssertionError, match="a cluster was joined"):
+        experiment.train(config)
+    storage.write_bytes(Paths(config).experiment("checkpoints", "run", "weights"), b"learnt")
+    path.write_text("other")
+    with pytest.raises(StorageError, match=r"began from triplets\.list_uri of digest .* now"):
+        experiment.train(config)

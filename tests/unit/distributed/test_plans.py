@@ -156,5 +156,5 @@ def test_what_was_made_from_another_network_is_told_of_and_kept(tmp_path, caplog
         assert not warnings(caplog)
         note_tracks(config, tracks_of("abc"))
     (told,) = warnings(caplog)
-    assert "pretraining-abc was made from other networks" in told
+    assert "pretraining-abc was made from other networks or lists" in told
     assert told.index(digests[0]) < told.index(digests[2])

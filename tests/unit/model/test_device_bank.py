@@ -14,10 +14,12 @@ RATE_HZ = 1_000
 CPU = torch.device("cpu")
 
 
-def bank():
+def bank(loudest=1.7):
     rng = np.random.default_rng(0)
     tracks = {}
-    for number, scale in enumerate((1 / 32768, 1 / 32768, 1.7 / 32768)):
+    # As they come from a prepared track, where they are float32.
+    for number, louder in enumerate((1.0, 1.0, loudest)):
+        scale = float(np.float32(louder / 32768))
         parts = INSTRUMENTS[: 5 - number]  # the last tracks lack some
         pcm = {part: rng.integers(-32768, 32767, 5_000).astype("<i2") for part in parts}
         for samples in pcm.values():
@@ -34,12 +36,13 @@ MIXES = [
 ]
 
 
-def test_renders_what_the_workers_render():
-    tracks = bank()
+@pytest.mark.parametrize("loudest", [1.0, 1.7, 4.7])
+def test_renders_what_the_workers_render(loudest):
+    tracks = bank(loudest)
     here = DeviceBank(tracks, 1.0, RATE_HZ, CPU)
     expected = render(MIXES, tracks, RATE_HZ)
     assert np.abs(expected).max() > 1
-    np.testing.assert_allclose(here.render(MIXES).numpy(), expected, atol=1e-6)
+    np.testing.assert_allclose(here.render(MIXES).numpy(), expected, rtol=0, atol=1e-6)
 
 
 def test_windows_beyond_a_track_are_refused():

@@ -8,7 +8,7 @@ from csn.reports.published import DERIVED, NOTICE
 from csn.reports.text_tables import compared_text
 
 
-def score(protocol, condition, accuracy, seed, duration_s=3.0):
+def score(protocol, condition, accuracy, seed, duration_s=3.0, chance=0.1):
     return {
         "protocol": protocol,
         "system": "csn",
@@ -16,7 +16,7 @@ def score(protocol, condition, accuracy, seed, duration_s=3.0):
         "focus": condition,
         "duration_s": duration_s,
         "accuracy": accuracy,
-        "chance": 0.1,
+        "chance": chance,
         "seed": seed,
     }
 
@@ -76,6 +76,16 @@ def test_mix_has_a_column_of_its_own_after_the_mean():
     assert ours["joint"] == (*("51.0 \N{PLUS-MINUS SIGN} 1.4",) * 6, "\N{EN DASH}")
     assert ours["alone"][-1] == "91.0 \N{PLUS-MINUS SIGN} 1.4"
     assert rows_of(table, "chance") == {"chance": ("10.0",) * 7}
+
+
+def test_systems_that_are_asked_of_other_tracks_have_their_own_chance():
+    many = [score("music_id", name, 0.5, 0, chance=0.01) for name in INSTRUMENTS]
+    few = [score("music_id", name, 0.5, 0, chance=0.05) for name in (*INSTRUMENTS, MIX)]
+    table = compared_tables(systems_of(many=many, few=few, also_many=many), ["few"])[1]
+    assert rows_of(table, "chance") == {
+        "chance of many, also_many": (*("1.0",) * 6, "\N{EN DASH}"),
+        "chance of few": ("5.0",) * 7,
+    }
 
 
 def test_individual_networks_have_no_row_in_p2():
