@@ -113,7 +113,7 @@ class Paths:
             self.root,
             "embeddings",
             f"model={model_digest}",
-            f"corpus={self.corpus_label}",
+            f"corpus={Paths(self.config.evaluated).corpus_label}",
             f"split={self.config.evaluation.split}",
         )
 

@@ -183,8 +183,8 @@ class AudioConfig(Strict):
         check(
             bool(self.demucs_weights) == (self.separator == "demucs"),
             f"audio.demucs_weights={self.demucs_weights!r} with audio.separator={self.separator}: "
-            "demucs needs a file of weights, and nothing else does; download the .safetensors file "
-            "of a model's repository on the Hugging Face hub once, of adefossez/HTDemucs-6s say",
+            "demucs needs a file of weights, and nothing else does; download the .safetensors "
+            "file of a model's repository on the Hugging Face hub, of adefossez/HTDemucs-6s say",
         )
         for name in ("silence_db", "flat_db", "onset_db", "bleed_db"):
             check_range(f"audio.{name}", getattr(self, name), -200, 0)

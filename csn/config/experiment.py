@@ -1,7 +1,7 @@
 """One experiment, whole, and its form as JSON."""
 
 import math
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -204,6 +204,15 @@ class ExperimentConfig(Strict):
         if self.plan_kind in ("track_triplets", "concept_triplets"):
             return self.triplets.num_triplets
         return self.mixing.num_mixes // self.training.batch_size * self.training.batch_size
+
+    @property
+    def evaluated(self) -> "ExperimentConfig":
+        """The same, as the evaluated split is heard: through the separator of the evaluation."""
+        separator = self.evaluation.separator
+        if separator in ("same", self.audio.separator):
+            return self
+        audio = replace(self.audio, separator=separator, demucs_weights="")
+        return replace(self, audio=audio)
 
     @property
     def min_start_gap_s(self) -> float:

@@ -14,6 +14,8 @@ class EvaluationConfig(Strict):
     """Split that is embedded and scored."""
     checkpoint_uri: str = ""
     """Folder of the network to embed with; empty: the experiment's best."""
+    separator: Literal["same", "none", "oracle", "hpss"] = "same"
+    """Whose sounds the parts of the evaluated split are; same: as audio.separator says."""
     k: int = 5
     """Neighbours that vote."""
     durations_s: tuple[float, ...] = (3.0, 10.0)

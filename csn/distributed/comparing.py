@@ -66,6 +66,7 @@ def compare(comparison: Comparison) -> str:
     missing = [entry for entry in entries if not _is_finished(entry.config)]
     for check in (check_kept, check_separator, check_start):
         _refuse(missing, check)
+    _refuse(missing, lambda config: check_separator(config.evaluated))
     failures: dict[str, str] = {}
     if missing:
         log.info("%s of %s experiments are missing", len(missing), len(entries))
@@ -123,15 +124,15 @@ def _prepare(entries: Sequence[Entry]) -> dict[str, CsnError]:
         What is wrong with the corpus of some experiments, by their names.
     """
     tried: dict[tuple[str, CorpusConfig], CsnError | None] = {}
+    faults: dict[str, CsnError] = {}
     for entry in entries:
-        if _corpus_of(entry) not in tried:
-            tried[_corpus_of(entry)] = _corpus_fault(entry.config)
-    faults = {entry.name: tried[_corpus_of(entry)] for entry in entries}
-    return {name: fault for name, fault in faults.items() if fault}
-
-
-def _corpus_of(entry: Entry) -> tuple[str, CorpusConfig]:
-    return Paths(entry.config).prepared, entry.config.corpus
+        for config in (entry.config, entry.config.evaluated):
+            corpus = Paths(config).prepared, config.corpus
+            if corpus not in tried:
+                tried[corpus] = _corpus_fault(config)
+            if fault := tried[corpus]:
+                faults.setdefault(entry.name, fault)
+    return faults
 
 
 def _corpus_fault(config: ExperimentConfig) -> CsnError | None:

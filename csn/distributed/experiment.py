@@ -60,6 +60,7 @@ def train(config: ExperimentConfig) -> str:
     # Before `_claimed` removes anything.
     check_kept(config)
     check_separator(config)
+    check_separator(config.evaluated)
     check_start(config)
     if config.evaluation.checkpoint_uri:
         system_digests(config, Paths(config))
@@ -68,12 +69,14 @@ def train(config: ExperimentConfig) -> str:
         if not config.workers.wait_for_nodes_s and read_finished(paths) is None:
             cluster.check_fits(config.workers)  # nodes that come when asked are asked for later
         stages = Stages(paths.experiment("stages.json"))
-        tracks = _prepared(config, stages)
+        tracks = heard = _prepared(config, stages)
+        if config.evaluated != config:
+            heard = _prepared(config.evaluated, stages)
         # Now, and not when hours of training are over.
-        asked = asked_split(config, tracks)
-        triplet_questions(config, tracks)
+        asked = asked_split(config.evaluated, heard)
+        triplet_questions(config, heard)
         fit(config, tracks, stages)
-        return _scored(config, tracks, asked, stages)
+        return _scored(config, heard, asked, stages)
 
 
 def embed_split(config: ExperimentConfig) -> str:
@@ -81,6 +84,7 @@ def embed_split(config: ExperimentConfig) -> str:
     paths = Paths(config)
     digest = system_digests(config, paths)[OURS]
     _refuse_existing(config, storage.join(paths.embeddings(digest), MANIFEST))
+    config = config.evaluated
     check_separator(config)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
@@ -93,17 +97,17 @@ def evaluate(config: ExperimentConfig) -> str:
     paths = Paths(config)
     _refuse_existing(config, paths.experiment("report.html"))
     system_digests(config, paths)  # a network that is missing, or does not fit, is refused here
-    check_separator(config)
+    check_separator(config.evaluated)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
-        tracks = _prepared(config, stages)
-        return _scored(config, tracks, asked_split(config, tracks), stages)
+        heard = _prepared(config.evaluated, stages)
+        return _scored(config, heard, asked_split(config.evaluated, heard), stages)
 
 
 def _scored(config: ExperimentConfig, tracks: pa.Table, asked: AskedSplit, stages: Stages) -> str:
     """Embed what is `asked`, score it and write the report; returns the report's address."""
-    uris = embed(config, asked.mixes, stages)
-    score(config, uris, tracks, stages, lacking=asked.lacking)
+    uris = embed(config.evaluated, asked.mixes, stages)
+    score(config.evaluated, uris, tracks, stages, lacking=asked.lacking)
     return write_report(config, uris, stages)
 
 

@@ -28,6 +28,7 @@ from csn.recipes.instruments import (
     hashizume2024_aux_basic_add,
     hashizume2024_basic,
     hashizume2024_scratch,
+    hashizume2024_separated,
     random_subsets,
 )
 
@@ -47,6 +48,7 @@ def tiny() -> ExperimentConfig:
 OF_INSTRUMENTS: tuple[Recipe, ...] = (
     hashizume2022,
     hashizume2022_separated,
+    hashizume2024_separated,
     hashizume2024,
     hashizume2024_scratch,
     hashizume2024_basic,

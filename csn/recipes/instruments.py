@@ -12,6 +12,7 @@ from csn.conditions import INSTRUMENTS, MIX
 from csn.config import (
     AudioConfig,
     CorpusConfig,
+    EvaluationConfig,
     ExperimentConfig,
     FrontendConfig,
     GeneratedConfig,
@@ -54,6 +55,19 @@ def hashizume2022_separated() -> ExperimentConfig:
     """Give the same networks parts that were separated from the mix ([H22] Table 1, [H24] 4.2)."""
     base = hashizume2022()
     return replace(base, name="hashizume2022_separated", audio=AudioConfig(separator="oracle"))
+
+
+def hashizume2024_separated() -> ExperimentConfig:
+    """Train such networks on the parts as they are, and hear separated ones ([H24] Table 1)."""
+    base = hashizume2022()
+    return replace(
+        base,
+        name="hashizume2024_separated",
+        corpus=CorpusConfig(num_train_tracks=1_200),
+        network=replace(base.network, conditions=INSTRUMENTS),
+        loss=LossConfig(),
+        evaluation=EvaluationConfig(separator="oracle"),
+    )
 
 
 def hashizume2024_scratch() -> ExperimentConfig:

@@ -77,7 +77,7 @@ def test_system_goes_the_whole_way(name, trained):
     scores = storage.read_table(paths.experiment("scores.parquet"))
     conditions = set(scores["condition"].to_pylist())
     assert set(config.network.conditions) <= conditions
-    assert (MIX in conditions) == config.network.individual
+    assert (MIX in conditions) == (MIX in config.network.conditions)
     protocols = set(scores["protocol"].to_pylist())
     if config.network.of_concepts:
         assert protocols == {"human_triplets", "concept_triplets"}
@@ -214,6 +214,28 @@ def test_networks_of_whole_parts_are_scored_on_separated_ones(trained):
     ]
     assert {*INSTRUMENTS, MIX} <= set(asked[0])
     assert asked[0] == asked[1]  # the same segments, since the known stems say which of them sound
+
+
+def test_recipe_hears_separated_parts_through_networks_of_whole_ones(trained):
+    paths = trained("hashizume2024_separated")
+    assert paths.config.audio.separator == "none"
+    digest = checkpoint.load(paths.best_checkpoint).digest
+
+    def heard(of):
+        return storage.read_table(storage.join(of.embeddings(digest), "condition=bass"))["vector"]
+
+    def scores(of):
+        table = storage.read_table(of.experiment("scores.parquet"))
+        return [row for row in table.to_pylist() if row["system"] == "csn"]
+
+    whole = asking(paths, "on-whole")
+    whole = replace(whole, evaluation=replace(whole.evaluation, separator="same"))
+    separated = replace(whole, name="by-hand", audio=replace(whole.audio, separator="oracle"))
+    experiment.evaluate(separated)
+    assert Paths(separated).embeddings(digest) == paths.embeddings(digest)
+    assert scores(Paths(separated)) == scores(paths)
+    experiment.embed_split(whole)
+    assert not heard(Paths(whole)).equals(heard(paths))
 
 
 def test_individual_networks_are_scored_on_the_parts_that_there_are(trained):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from csn import recipes
+from csn import curriculum, recipes
 from csn.distributed.compatibility import check_scored, check_start
 from csn.errors import ConfigError
 from csn.model import checkpoint
@@ -60,3 +60,31 @@ def test_stage_that_cannot_be_is_refused_as_one(values, told):
     config = recipes.ALL["tiny_hashizume2024"]()
     with pytest.raises(ConfigError, match=told):
         check_start(replace(config, start=replace(config.start, **values)))
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "told"),
+    [
+        ("audio", {"sample_rate_hz": 8_000}, r"hears 8000 Hz through .* prepared at 16000 Hz"),
+        (
+            "frontend",
+            {"num_mels": 64},
+            r"num_mels=64.* is prepared at 16000 Hz for .*num_mels=128",
+        ),
+        ("network", {"subspace_dim": 8}, "has 8 dimensions for each of .* this configuration 4"),
+        ("network", {"conditions": ("drums", "bass")}, "each of drums, bass, this configuration"),
+        ("network", {"individual": False}, "is one network for drums, bass.*hashizume2022"),
+    ],
+)
+def test_teachers_that_do_not_fit_are_refused_with_both_sides_named(tmp_path, part, values, told):
+    ours = recipes.ALL["tiny_hashizume2024"]()
+    fitting = curriculum.teachers_of(ours)
+    uri = str(tmp_path / "teachers")
+    named = replace(ours, start=replace(ours.start, teachers_uri=uri))
+    checkpoint.save(uri, build_network(fitting), fitting)
+    check_start(named)
+    theirs = replace(fitting, **{part: replace(getattr(fitting, part), **values)})
+    checkpoint.save(uri, build_network(theirs), theirs)
+    with pytest.raises(ConfigError, match=told) as refused:
+        check_start(named)
+    assert str(refused.value).startswith(uri)
