@@ -41,7 +41,7 @@ def prepare(config: ExperimentConfig) -> str:
     """Compose the corpus if need be and prepare it; returns the prepared folder."""
     paths = Paths(config)
     storage.check_writable(paths.root)
-    check_separator(config)
+    _check_separators(config)
     if config.on_existing == "overwrite":
         storage.remove(paths.prepared)
     _refuse_existing(config, storage.join(paths.prepared, "manifest.json"))
@@ -59,8 +59,7 @@ def train(config: ExperimentConfig) -> str:
         return paths.experiment("report.html")
     # Before `_claimed` removes anything.
     check_kept(config)
-    check_separator(config)
-    check_separator(config.evaluated)
+    _check_separators(config)
     check_start(config)
     if config.evaluation.checkpoint_uri:
         system_digests(config, Paths(config))
@@ -69,9 +68,7 @@ def train(config: ExperimentConfig) -> str:
         if not config.workers.wait_for_nodes_s and read_finished(paths) is None:
             cluster.check_fits(config.workers)  # nodes that come when asked are asked for later
         stages = Stages(paths.experiment("stages.json"))
-        tracks = heard = _prepared(config, stages)
-        if config.evaluated != config:
-            heard = _prepared(config.evaluated, stages)
+        tracks, heard = _prepared(config, stages)
         # Now, and not when hours of training are over.
         asked = asked_split(config.evaluated, heard)
         triplet_questions(config, heard)
@@ -84,12 +81,12 @@ def embed_split(config: ExperimentConfig) -> str:
     paths = Paths(config)
     digest = system_digests(config, paths)[OURS]
     _refuse_existing(config, storage.join(paths.embeddings(digest), MANIFEST))
-    config = config.evaluated
-    check_separator(config)
+    _check_separators(config)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
-        asked = asked_split(config, _prepared(config, stages))
-        return embed(config, asked.mixes, stages)[OURS]
+        _, heard = _prepared(config, stages)
+        asked = asked_split(config.evaluated, heard)
+        return embed(config.evaluated, asked.mixes, stages)[OURS]
 
 
 def evaluate(config: ExperimentConfig) -> str:
@@ -97,10 +94,10 @@ def evaluate(config: ExperimentConfig) -> str:
     paths = Paths(config)
     _refuse_existing(config, paths.experiment("report.html"))
     system_digests(config, paths)  # a network that is missing, or does not fit, is refused here
-    check_separator(config.evaluated)
+    _check_separators(config)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
-        heard = _prepared(config.evaluated, stages)
+        _, heard = _prepared(config, stages)
         return _scored(config, heard, asked_split(config.evaluated, heard), stages)
 
 
@@ -111,10 +108,19 @@ def _scored(config: ExperimentConfig, tracks: pa.Table, asked: AskedSplit, stage
     return write_report(config, uris, stages)
 
 
-def _prepared(config: ExperimentConfig, stages: Stages) -> pa.Table:
+def _check_separators(config: ExperimentConfig) -> None:
+    for one in (config, config.evaluated):
+        check_separator(one)
+
+
+def _prepared(config: ExperimentConfig, stages: Stages) -> tuple[pa.Table, pa.Table]:
+    """Prepare what is learnt from, and as what it is scored, where a separator parts the two."""
     check_shared(config.root)
     ingest.compose(config, stages)
-    return ingest.prepare(config, stages)
+    tracks = ingest.prepare(config, stages)
+    if config.evaluated == config:
+        return tracks, tracks
+    return tracks, ingest.prepare(config.evaluated, stages.within("evaluated"))
 
 
 def _claimed(config: ExperimentConfig) -> Paths:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csn import config as config_module
+from csn import recipes
 from csn.config import (
     CorpusConfig,
     EvaluationConfig,
@@ -191,3 +192,14 @@ def test_every_part_of_the_configuration_is_frozen_and_named_by_keyword():
     for part in found:
         assert part.__dataclass_params__.frozen
         assert all(field.kw_only for field in fields(part))
+
+
+def test_split_is_heard_through_the_separator_of_the_evaluation():
+    config = recipes.ALL["tiny_hashizume2024_separated"]()
+    assert config.evaluated == replace(config, audio=replace(config.audio, separator="oracle"))
+    assert config.evaluated.evaluated == config.evaluated
+    same = replace(config, evaluation=replace(config.evaluation, separator="same"))
+    assert same.evaluated is same
+    # Weights are Demucs' alone.
+    demucs = replace(config.audio, separator="demucs", demucs_weights="some.safetensors")
+    assert replace(config, audio=demucs).evaluated == config.evaluated
