@@ -306,10 +306,11 @@ def _not_finite(
     tracks = sorted({t for mix in objective.mixes(suspects) for t in mix.tracks} - {ABSENT})
     name = suspects.schema.names[0]
     found = f"; {len(faulty)} of its {len(rows)} rows {FAULTY_AUDIO}" if faulty else ""
+    kept = "the last checkpoint is kept" if epoch else "there is no checkpoint yet"
     return (
         f"the loss is not a number at step {step} of epoch {epoch}{found}; {name} "
         f"{', '.join(map(str, suspects[name].to_pylist()))} ... of tracks "
-        f"{', '.join(tracks)} ...; the last checkpoint is kept; look at these tracks, or lower "
+        f"{', '.join(tracks)} ...; {kept}; look at these tracks, or lower "
         "--optimizer.learning_rate"
     )
 

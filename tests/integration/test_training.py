@@ -265,6 +265,7 @@ def test_loss_that_is_no_number_names_step_and_tracks_and_is_not_tried_again(
         fit(replace(tiny, root=faulty), tracks)
     message = str(caught.value)
     assert message.startswith("the loss is not a number at step 0 of epoch 0; ")
+    assert "there is no checkpoint yet" in message
     assert "Track00003" in message
     assert "lower --optimizer.learning_rate" in message
     assert "\n" not in message
