@@ -16,7 +16,7 @@ from ray.job_submission import JobStatus, JobSubmissionClient
 from csn import storage
 from csn.paths import Paths
 
-LIMIT_S = 300
+LIMIT_S = 600
 NUM_CPUS = 2
 MAX_UPLOAD = 5 * 2**20
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-LIMIT_S = 240
+LIMIT_S = 600
 
 
 def wait_for(happened, process, log):

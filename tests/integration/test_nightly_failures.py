@@ -23,7 +23,7 @@ from csn.conditions import INSTRUMENTS
 
 pytestmark = pytest.mark.slow
 NUM_TRACKS = 40
-LIMIT_S = 300
+LIMIT_S = 600
 STRANGE = (
     "/leading slash.wav",
     "a//two slashes.wav",

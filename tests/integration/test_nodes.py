@@ -16,7 +16,7 @@ from catalogue_audio import write_network, write_sound
 import csn
 from csn.catalogue.snapshot import read_rows, read_snapshot
 
-LIMIT_S = 400
+LIMIT_S = 600
 NUM_TRACKS = 40
 """Of a catalogue."""
 ELASTIC = "--workers.num_train_workers 2 --workers.min_train_workers 1"

@@ -17,7 +17,7 @@ from csn.config import from_json
 from csn.distributed import tuning
 from csn.errors import ConfigError, StorageError
 
-LIMIT_S = 240
+LIMIT_S = 600
 SPACE = """# Does a trial that fails spoil the others?
 metric = "val/pseudo_mix_id/mean"
 num_samples = 2
