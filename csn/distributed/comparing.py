@@ -66,7 +66,6 @@ def compare(comparison: Comparison) -> str:
     missing = [entry for entry in entries if not _is_finished(entry.config)]
     for check in (check_kept, check_separator, check_start):
         _refuse(missing, check)
-    _refuse(missing, lambda config: check_separator(config.evaluated))
     failures: dict[str, str] = {}
     if missing:
         log.info("%s of %s experiments are missing", len(missing), len(entries))
@@ -78,8 +77,9 @@ def compare(comparison: Comparison) -> str:
                 raise next(iter(faults.values()))
             failures = {name: " ".join(str(fault).split()) for name, fault in faults.items()}
             having = [_with_kept_baselines(e) for e in missing if e.name not in faults]
-            slots = num_at_once((entry.config.workers for entry in having), cluster.nodes())
-            failures |= _run_all(having, slots)
+            if having:
+                slots = num_at_once((entry.config.workers for entry in having), cluster.nodes())
+                failures |= _run_all(having, slots)
     else:
         log.info("all %s experiments are finished", len(entries))
     return _written(comparison, entries, failures)

@@ -70,21 +70,22 @@ def _individual_among(theirs: ExperimentConfig, ours: ExperimentConfig) -> bool:
 def check_separator(config: ExperimentConfig) -> None:
     """Refuse a separator that cannot be had, or leaves together what `config` asks for apart.
 
+    That of the evaluation too, where it is another.
+
     Raises
     ------
     ConfigError
         Says what the separator gives.
     """
-    separator = separator_of(config.audio)
-    if separator is None:
-        return
-    lacking = set(config.network.conditions) - {*separator.holds, MIX}
-    if lacking:
-        raise ConfigError(
-            f"audio.separator={config.audio.separator} gives {', '.join(separator.holds)}; "
-            f"network.conditions asks for {', '.join(sorted(lacking))} as well; leave them out "
-            "with --network.conditions, or choose another separator"
-        )
+    for audio in (config.audio, config.evaluated.audio):
+        separator = separator_of(audio)
+        lacking = set(config.network.conditions) - {*separator.holds, MIX} if separator else ()
+        if separator and lacking:
+            raise ConfigError(
+                f"audio.separator={audio.separator} gives {', '.join(separator.holds)}; "
+                f"network.conditions asks for {', '.join(sorted(lacking))} as well; leave them "
+                "out with --network.conditions, or choose another separator"
+            )
 
 
 def check_kept(config: ExperimentConfig) -> None:

@@ -41,7 +41,7 @@ def prepare(config: ExperimentConfig) -> str:
     """Compose the corpus if need be and prepare it; returns the prepared folder."""
     paths = Paths(config)
     storage.check_writable(paths.root)
-    _check_separators(config)
+    check_separator(config)
     if config.on_existing == "overwrite":
         storage.remove(paths.prepared)
     _refuse_existing(config, storage.join(paths.prepared, "manifest.json"))
@@ -59,7 +59,7 @@ def train(config: ExperimentConfig) -> str:
         return paths.experiment("report.html")
     # Before `_claimed` removes anything.
     check_kept(config)
-    _check_separators(config)
+    check_separator(config)
     check_start(config)
     if config.evaluation.checkpoint_uri:
         system_digests(config, Paths(config))
@@ -81,7 +81,7 @@ def embed_split(config: ExperimentConfig) -> str:
     paths = Paths(config)
     digest = system_digests(config, paths)[OURS]
     _refuse_existing(config, storage.join(paths.embeddings(digest), MANIFEST))
-    _check_separators(config)
+    check_separator(config)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         _, heard = _prepared(config, stages)
@@ -94,7 +94,7 @@ def evaluate(config: ExperimentConfig) -> str:
     paths = Paths(config)
     _refuse_existing(config, paths.experiment("report.html"))
     system_digests(config, paths)  # a network that is missing, or does not fit, is refused here
-    _check_separators(config)
+    check_separator(config)
     with cluster.joined():
         stages = Stages(paths.experiment("stages.json"))
         _, heard = _prepared(config, stages)
@@ -106,11 +106,6 @@ def _scored(config: ExperimentConfig, tracks: pa.Table, asked: AskedSplit, stage
     uris = embed(config.evaluated, asked.mixes, stages)
     score(config.evaluated, uris, tracks, stages, lacking=asked.lacking)
     return write_report(config, uris, stages)
-
-
-def _check_separators(config: ExperimentConfig) -> None:
-    for one in (config, config.evaluated):
-        check_separator(one)
 
 
 def _prepared(config: ExperimentConfig, stages: Stages) -> tuple[pa.Table, pa.Table]:

@@ -68,7 +68,7 @@ def note_tracks(config: ExperimentConfig, tracks: pa.Table) -> None:
     ]
     facts = [table.select(["track_id", "num_samples"]).to_pylist() for table in used]
     now = {"digest": storage.digest(facts), "num_tracks": sum(map(len, used))}
-    now |= {"networks": started_from(config)}
+    now |= {"started_from": started_from(config)}
     uri = Paths(config).experiment("tracks.json")
     if not storage.exists(uri):
         storage.write_json(uri, now)
@@ -76,8 +76,8 @@ def note_tracks(config: ExperimentConfig, tracks: pa.Table) -> None:
     before = storage.read_json(uri)
     if before["digest"] != now["digest"]:
         told = f"tracks ({before['num_tracks']} then, {now['num_tracks']} now)"
-    elif before.get("networks", now["networks"]) != now["networks"]:
-        told = f"networks or lists ({before['networks']} then, {now['networks']} now)"
+    elif before.get("started_from", now["started_from"]) != now["started_from"]:
+        told = f"networks or lists ({before['started_from']} then, {now['started_from']} now)"
     else:
         return
     log.warning(

@@ -25,15 +25,6 @@ TRIPLET = [
 BASS_OF_8 = ["1", "2, 8, 2, 2, 2", "0, {}, 0, 0, 0", "8, 2"]
 
 
-@pytest.fixture
-def written(tmp_path):
-    def write(*lines):
-        (tmp_path / "some.lst").write_text("\n".join("; ".join(line) for line in lines))
-        return str(tmp_path / "some.lst")
-
-    return write
-
-
 def read(uri):
     return listed_triplets(uri, TRACKS, hop_s=1.5, audio=AUDIO)
 

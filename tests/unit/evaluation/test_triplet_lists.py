@@ -17,15 +17,6 @@ TRIPLET = [
 PSEUDO_MIX = ["2", "5, 5, 31, 5, 5", "0, 0, 8, 0, 0", "31, 5"]
 
 
-@pytest.fixture
-def written(tmp_path):
-    def write(*lines):
-        (tmp_path / "some.lst").write_text("\n".join("; ".join(line) for line in lines))
-        return str(tmp_path / "some.lst")
-
-    return write
-
-
 def changed(line, place, group):
     return [*line[:place], group, *line[place + 1 :]]
 
