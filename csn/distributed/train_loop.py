@@ -18,7 +18,7 @@ import logging
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -37,7 +37,7 @@ from csn.distributed import cluster, metrics
 from csn.distributed.bank import Bank
 from csn.distributed.objectives import Objective, objective_of
 from csn.distributed.plans import epoch_rows
-from csn.distributed.streams import batches_of
+from csn.distributed.streams import Batches, batches_of
 from csn.distributed.validation import Validation
 from csn.errors import TrainingError
 from csn.model import checkpoint
@@ -163,17 +163,17 @@ class Trainer:
             torch.distributed.broadcast(shared, src=0)
         return shared.item()
 
-    def _train_epoch(self, epoch: int, batches: Iterator[dict[str, Tensor]]) -> dict[str, float]:
+    def _train_epoch(self, epoch: int, batches: Batches) -> dict[str, float]:
         self.model.train()
         losses, active = [], []
         terms: dict[str, list[float]] = {}
-        waited_s, started = 0.0, time.monotonic()
+        waited_s, started = batches.waited_s, time.monotonic()
         for step in range(self.steps_per_epoch):
-            asked = time.monotonic()
-            batch = next(batches)
-            waited_s += (waited := time.monotonic() - asked)
-            metrics.count("data_wait_seconds", waited, self.config.name)
+            before_s = batches.waited_s
+            batch = batches.take()
             result = self._step(batch, epoch * self.steps_per_epoch + step)
+            batches.fetch()  # before the loss is asked for, which waits for the device
+            metrics.count("data_wait_seconds", batches.waited_s - before_s, self.config.name)
             losses.append(result.loss.item())
             active.append(result.active.item())
             for name, term in result.terms.items():
@@ -186,6 +186,7 @@ class Trainer:
                 )
             metrics.count("mixes_rendered", batch["waveforms"].shape[:2].numel(), self.config.name)
             self._post(epoch, step, losses[-1])
+        waited_s = batches.waited_s - waited_s
         return {
             f"train/loss/{self.config.loss.kind}": self._mean(losses),
             **{f"train/{name}": self._mean(values) for name, values in terms.items()},
@@ -215,11 +216,13 @@ class Trainer:
             num_ranks=self.num_ranks,
         )
 
-    def _stream(self) -> Iterator[dict[str, Tensor]]:
+    def _stream(self) -> Batches:
         """Give the batches of this epoch and of those after it, so that rendering never pauses."""
         epochs = range(self.progress.next_epoch, self.config.training.num_epochs)
         local = self.config.training.batch_size // self.num_ranks
-        return batches_of(map(self._rows_of, epochs), self.bank, self.config, local, self.device)
+        tables = map(self._rows_of, epochs)
+        batches = batches_of(tables, self.bank, self.config, local, self.device)
+        return Batches(batches, self.device)
 
     def _step(self, batch: dict[str, Tensor], step: int) -> BatchLoss:
         if not self.plateau:

@@ -224,5 +224,5 @@ def _check_finite(vectors: Float[np.ndarray, "rows dim"]) -> None:
 def _too_few(found: int, k: int) -> ProtocolError:
     return ProtocolError(
         f"a segment has {found} others to be compared with, k={k} needed "
-        "(use more or longer tracks, or lower evaluation.k)"
+        "(use more or longer tracks)"
     )

@@ -108,13 +108,20 @@ class DeviceBank:
     ) -> Float[Tensor, "mixes samples"]:
         """Gather a part of all mixes at a time: a few kernels, however many mixes."""
         device = self._pcm.device
-        offsets, ratios, scales = (given.to(device) for given in (offsets, ratios, scales))
+        offsets, ratios, scales = (moved(given, device) for given in (offsets, ratios, scales))
         windows = self._pcm.unfold(0, self.num_samples, 1)
         out = torch.zeros(len(offsets), self.num_samples, device=device)
         for place, ratio in zip(offsets.T, ratios.T, strict=True):
             # Not addcmul, which on a GPU rounds once where the workers round twice.
             out.add_(windows[place].float().mul_(ratio[:, None]))
         return out.mul_(scales[:, None])
+
+
+def moved(values: Tensor, device: torch.device) -> Tensor:
+    """Copy to a device; to a GPU behind the work that it has, which is not waited for here."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
 
 
 def _check_fits(num_bytes: int, num_tracks: int, device: torch.device) -> None:
