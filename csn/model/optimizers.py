@@ -9,13 +9,19 @@ Choices
 A convolution is a matrix of its output channels by all that one of them sees. torch's Muon takes
 matrices alone, so it is given copies, which are brought up to date before each step and copied
 back after it: a small part of a step's time, and no memory is shared behind anybody's back.
+
+torch's Muon makes its steps orthogonal in bfloat16. A CPU without units for that is 5 to 25 times
+as fast in float32, and a training of small networks four times; so on any CPU it is done in
+float32, and two CPUs learn alike.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from csn.config import OptimizerConfig
 
@@ -65,7 +71,8 @@ class WeightsOptimizer:
             copy.data.copy_(_flat(weights))
             copy.grad = None if weights.grad is None else _flat(weights.grad)
         for part in self.parts:
-            part.step()
+            with nullcontext() if loss.is_cuda else _InFloat32():
+                part.step()
         for weights, copy in self._matrices:
             weights.data.copy_(copy.data.view(weights.shape))
 
@@ -77,6 +84,18 @@ class WeightsOptimizer:
         """Go on from what `state_dict` gave."""
         for part, state in zip(self.parts, states, strict=True):
             part.load_state_dict(state)
+
+
+class _InFloat32(TorchFunctionMode):
+    """Whatever asks for bfloat16 gets float32."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if func is Tensor.bfloat16:
+            # A copy, as it would be of another type: it is divided in place.
+            return args[0].to(torch.float32, copy=True)
+        return func(*args, **(kwargs or {}))
 
 
 def _flat(weights: Tensor) -> Tensor:
