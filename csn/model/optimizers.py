@@ -11,8 +11,8 @@ matrices alone, so it is given copies, which are brought up to date before each 
 back after it: a small part of a step's time, and no memory is shared behind anybody's back.
 
 torch's Muon makes its steps orthogonal in bfloat16. A CPU without units for that is 5 to 25 times
-as fast in float32, and a training of small networks four times; so on any CPU it is done in
-float32, and two CPUs learn alike.
+as fast in float32, and a whole step of a small network three times; so on any CPU it is done in
+float32.
 """
 
 from collections.abc import Callable, Iterable
