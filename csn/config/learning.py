@@ -129,7 +129,8 @@ class LossConfig(Strict):
     margin: float = 0.2
     """Smallest wanted gap between negative and positive distance ([H22] 4.1, [H24] 4.1.4)."""
     distance: Literal["euclid", "cosine"] = "euclid"
-    """Distance of the triplets: [H24]'s, or [H22]'s."""
+    """Distance of the triplets, and of neighbours where the network is scored: [H24]'s, or
+    [H22]'s. ``contrastive`` learns directions alone: without `network.unit_subspaces`, cosine."""
     temperature: float = 0.1
     """Cosine similarities are divided by it; contrastive only."""
     target_weight: float = 0.0

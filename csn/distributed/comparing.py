@@ -260,5 +260,8 @@ def _written(comparison: Comparison, entries: Sequence[Entry], failures: dict[st
     for warning in data.warnings:
         log.warning("%s", warning)
     if failures:
-        raise TrainingError(f"{told}; the others are in {uri}")
+        raise TrainingError(
+            f"{told}; {'; '.join(fewer_seeds(data))}, in {uri}; the same command makes what is "
+            "missing and leaves the rest as it is"
+        )
     return uri

@@ -34,6 +34,7 @@ from csn.reports.concept_section import triplet_kiviat
 from csn.reports.criteria_plots import distance_panels
 from csn.reports.data import Stage
 from csn.reports.figures import ShownFigure
+from csn.reports.further_tables import further_tables
 from csn.reports.inline import figure_uri
 from csn.reports.leak_plots import leak_figure
 from csn.reports.page import filled
@@ -140,6 +141,7 @@ def _contents(data: ComparisonData) -> dict[str, Any]:
         "lacking": fewer_seeds(data),
         "bars": _bar_figures(systems) + _kiviat_figures(systems, comparison),
         "tables": tables_of(data),
+        "further": further_tables(data.scores),
         "costs": costs(data.runs),
         "leaks": _leak_figures(systems, comparison),
         "criteria": {

@@ -9,6 +9,7 @@ are those of `csn.reports.triplet_tables`.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +29,7 @@ from csn.reports.published import (
 from csn.reports.score_tables import PROTOCOLS
 from csn.reports.text_tables import MISSING, ComparedRow, ComparedTable
 
+OVER_SEEDS = "%, mean \N{PLUS-MINUS SIGN} standard deviation over seeds"
 OF_MEANS = "from distances averaged over seeds"
 H22_S = 3.0
 """Length of [H22]'s segments in seconds."""
@@ -52,8 +54,8 @@ def compared_tables(
     durations_s = sorted({duration_s for system in systems for duration_s in system.durations_s})
     alone = [system for system in systems if system.label in individual]
     tables = [_individual_table(alone, durations_s)]
-    tables += [_accuracy_table("music_id", seconds, systems) for seconds in durations_s]
-    tables += [_accuracy_table("pseudo_mix_id", seconds, systems) for seconds in durations_s]
+    tables += [_h24_table("music_id", seconds, systems) for seconds in durations_s]
+    tables += [_h24_table("pseudo_mix_id", seconds, systems) for seconds in durations_s]
     tables += [
         _correlation_table("pearson", "Table 2 (a): Pearson's correlation", PEARSON, criteria),
         _correlation_table("spearman", "Table 2 (b): Spearman's correlation", SPEARMAN, criteria),
@@ -92,10 +94,10 @@ def _printed_cells(row: PublishedRow, columns: Sequence[str]) -> list[str]:
     return cells
 
 
-def _accuracy_table(
-    protocol: str, duration_s: float, systems: Sequence[ScoredSystem]
+def accuracy_table(
+    title: str, protocol: str, duration_s: float, systems: Sequence[ScoredSystem]
 ) -> ComparedTable:
-    """[H24] Table 1 (P1) or 2 (P2) at one length of segments; rows are systems."""
+    """Systems (rows) by instrument, with their mean and the chance, as a protocol scored them."""
     scored = [system for system in systems if system.mean(protocol, duration_s)]
     has_mix = any(system.own(protocol, duration_s, MIX) for system in scored)
     names = (*INSTRUMENTS, "mean", *((MIX,) if has_mix else ()))
@@ -107,14 +109,25 @@ def _accuracy_table(
         rows.append(ComparedRow(system.label, tuple(cells)))
     if scored:
         rows += _chance_rows(protocol, duration_s, scored, names)
-    for row in PUBLISHED:
-        if (row.source, row.protocol, row.duration_s) == ("H24", protocol, duration_s):
-            cells = [*map(row.text, INSTRUMENTS), row.mean_text, *[MISSING] * has_mix]
-            rows.append(ComparedRow(f"[{row.source}] {row.label}", tuple(cells), "printed"))
+    return ComparedTable(f"{title}, {duration_s:g} s segments", OVER_SEEDS, names, tuple(rows))
+
+
+def _h24_table(protocol: str, duration_s: float, systems: Sequence[ScoredSystem]) -> ComparedTable:
+    """[H24] Table 1 (P1) or 2 (P2) at one length of segments; rows are systems."""
     number = {"music_id": 1, "pseudo_mix_id": 2}[protocol]
-    title = f"[H24] Table {number}: {PROTOCOLS[protocol]}, {duration_s:g} s segments"
-    unit = "% right, mean \N{PLUS-MINUS SIGN} standard deviation over seeds"
-    return ComparedTable(title, unit, names, tuple(rows), f"{NOTICE}; {DERIVED}")
+    title = f"[H24] Table {number}: {PROTOCOLS[protocol]}"
+    table = accuracy_table(title, protocol, duration_s, systems)
+    num_more = len(table.columns) - len(INSTRUMENTS) - 1
+    printed = [
+        ComparedRow(
+            f"[{row.source}] {row.label}",
+            (*map(row.text, INSTRUMENTS), row.mean_text, *[MISSING] * num_more),
+            "printed",
+        )
+        for row in PUBLISHED
+        if (row.source, row.protocol, row.duration_s) == ("H24", protocol, duration_s)
+    ]
+    return replace(table, rows=(*table.rows, *printed), notice=f"{NOTICE}; {DERIVED}")
 
 
 def _chance_rows(
@@ -124,6 +137,8 @@ def _chance_rows(
     found: list[tuple[dict[str, str], list[str]]] = []
     for system in systems:
         own = _chances(system, protocol, duration_s)
+        if not own:
+            continue
         for chances, labels in found:
             if all(chances.get(name, text) == text for name, text in own.items()):
                 chances |= own
@@ -148,7 +163,9 @@ def _chances(system: ScoredSystem, protocol: str, duration_s: float) -> dict[str
         if asked.condition == asked.focus
         and (asked.protocol, asked.duration_s) == (protocol, duration_s)
     }
-    found["mean"] = float(np.mean([found[name] for name in INSTRUMENTS if name in found]))
+    means = [found[name] for name in INSTRUMENTS if name in found]
+    if means:
+        found["mean"] = float(np.mean(means))
     return {name: f"{100 * chance:.1f}" for name, chance in found.items()}
 
 

@@ -65,6 +65,15 @@ def test_page_links_to_reports_that_exist(page, comparison):
         assert (page.parent / href).resolve().is_file()
 
 
+def test_page_shows_ranks_and_presence_of_every_recipe_that_has_them(page):
+    _, _, further = page.read_text().partition("What no paper prints")
+    for title in ("R-precision", "MAP@R", "Whether the instrument sounds", "gating by presence"):
+        _, found, table = further.partition(title)
+        assert found, title
+        assert RECIPES[0] in table.partition("</table>")[0], title
+    assert f"{RECIPES[0]}, gated" in further
+
+
 def test_second_call_trains_nothing(page, comparison, snapshot, monkeypatch):
     folder = str(Path(comparison.root, "experiments"))
     before = snapshot(folder)
@@ -181,6 +190,8 @@ def test_one_that_fails_is_named_and_the_others_are_kept(page, comparison):
     assert message.startswith("1 of 4 experiments failed")
     assert f"{blocked.name}: " in message
     assert "loss.margin was 0.9" in message
+    assert f"{blocked.recipe} lacks seed 7: its means are over 1 of 2 seeds, in " in message
+    assert "the same command makes what is missing" in message
     scores = pq.read_table(page.parents[1] / "partly" / "scores.parquet").to_pylist()
     found = {(row["recipe"], row["seed"]) for row in scores}
     assert found == {(blocked.recipe, 0), (other.recipe, 0), (other.recipe, 7)}
