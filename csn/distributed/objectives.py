@@ -141,7 +141,7 @@ class TripletObjective(Objective):
     def _own_loss(self, embeddings: Tensor, labels: Mapping[str, Tensor]) -> BatchLoss:
         """[H24] Eq. 3 over both kinds; each mix is embedded once and both read it from here."""
         anchor, positive, negative = embeddings.unflatten(0, (-1, len(ROLES))).unbind(1)
-        masks = self._masks.to(embeddings.device)
+        masks = self._masks = self._masks.to(embeddings.device)  # a copy waits: once is enough
         interchanged = labels["interchanged"]
         return triplet_batch_loss(
             anchor,

@@ -49,7 +49,8 @@ class Batches:
         self._batches, self._device = iter(batches), device
         self._fetched: dict[str, Tensor] | None = None
         self.waited_s = 0.0
-        """How long the device had nothing to do for want of a batch, at most."""
+        """How long the device had nothing to do for want of a batch. Copying one to it is work of
+        the device's own, and not in this."""
 
     def take(self) -> dict[str, Tensor]:
         """Give the next batch, which is waited for if it was not fetched."""

@@ -121,7 +121,9 @@ class Trainer:
             path = Path(folder)
             self.network.load_state_dict(safetensors.torch.load_file(path / "model.safetensors"))
             self.best_weights = safetensors.torch.load_file(path / "best.safetensors")
-            state = torch.load(path / "optimizer.pt", weights_only=True, map_location=self.device)
+            # Moments go to their weights' device. Adam's step counts must not: it asks for them in
+            # every step, and a GPU would be waited for each time.
+            state = torch.load(path / "optimizer.pt", weights_only=True, map_location="cpu")
             self.optimizer.load_state_dict(state["optimizer"])
             self.plateau.load_state_dict(state["plateau"])
             self.progress = Progress(**json.loads((path / "progress.json").read_text()))
@@ -172,7 +174,8 @@ class Trainer:
             before_s = batches.waited_s
             batch = batches.take()
             result = self._step(batch, epoch * self.steps_per_epoch + step)
-            batches.fetch()  # before the loss is asked for, which waits for the device
+            if step < self.steps_per_epoch - 1:  # no batch may keep a whole epoch from its report
+                batches.fetch()  # before the loss is asked for, which waits for the device
             metrics.count("data_wait_seconds", batches.waited_s - before_s, self.config.name)
             losses.append(result.loss.item())
             active.append(result.active.item())

@@ -150,8 +150,9 @@ class IndividualNetworks(nn.Module):
             Place of each waveform's condition in the layout.
         """
         embedding = waveform.new_zeros(len(waveform), self.layout.embedding_dim)
-        for place, (condition, network) in enumerate(self.networks.items()):
-            heard = (places == place).nonzero().squeeze(-1)
+        # All of them first: to count what is heard, a GPU ends what it was given before.
+        rows = [(places == place).nonzero().squeeze(-1) for place in range(len(self.networks))]
+        for heard, (condition, network) in zip(rows, self.networks.items(), strict=True):
             if len(heard):
                 embedding[heard, self.layout.dims(condition)] = network(waveform[heard]).to(
                     embedding.dtype

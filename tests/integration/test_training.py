@@ -22,7 +22,7 @@ from csn.distributed.plans import epoch_rows, plan_rows, split_of
 from csn.distributed.progress import Stages
 from csn.distributed.streams import render_rows, rendered
 from csn.distributed.validation import Validation, validation_set
-from csn.errors import TrainingError
+from csn.errors import CsnError, TrainingError
 from csn.model import checkpoint
 from csn.model.losses import triplet_batch_loss
 from csn.model.network import build_network
@@ -281,14 +281,7 @@ def test_epoch_without_numbers_replaces_neither_the_best_nor_the_last_checkpoint
     used = [[n for role in ROLES for n in row[f"{role}_tracks"]] for row in planned.to_pylist()]
     sound = planned.filter(pa.array(["Track00003" not in names for names in used]))
     first = pa.concat_tables([sound] * tiny.num_rows).slice(0, tiny.num_rows)
-    second = planned.slice(0, tiny.num_rows)
-    place = planned.schema.get_field_index("plan_index")
-    field = planned.schema.field(place)
-    plan = pa.concat_tables(
-        rows.set_column(place, field, pa.array([index] * len(rows), field.type))
-        for index, rows in enumerate((first, second))
-    )
-    storage.write_table(Paths(config).plan, plan)
+    write_plan(config, first, planned.slice(0, tiny.num_rows))
     with pytest.raises(TrainingError, match=r"of epoch 1; .*the last checkpoint is kept"):
         fit(config, tracks)
     assert [row["epoch"] for row in noted_history(Paths(config).experiment())] == [0]
@@ -299,6 +292,29 @@ def test_epoch_without_numbers_replaces_neither_the_best_nor_the_last_checkpoint
         weights = safetensors.torch.load_file(kept / f"{name}.safetensors")
         assert all(weight.isfinite().all() for weight in weights.values())
     assert training.read_finished(Paths(config)) is None
+
+
+def test_epoch_is_kept_whose_next_one_cannot_be_rendered(tiny, planned, tracks, noted_history):
+    config = replace(tiny, name="cut-short")
+    first = planned.slice(0, tiny.num_rows)
+    place = planned.schema.get_field_index("anchor_starts_s")
+    field = planned.schema.field(place)
+    late = [[start + 1e4 for start in starts] for starts in first["anchor_starts_s"].to_pylist()]
+    write_plan(config, first, first.set_column(place, field, pa.array(late, field.type)))
+    with pytest.raises(CsnError, match="Track"):
+        fit(config, tracks)
+    assert [row["epoch"] for row in noted_history(Paths(config).experiment())] == [0]
+
+
+def write_plan(config, *epochs):
+    """Write a plan of which each epoch has rows of its own."""
+    place = epochs[0].schema.get_field_index("plan_index")
+    field = epochs[0].schema.field(place)
+    plan = pa.concat_tables(
+        rows.set_column(place, field, pa.array([index] * len(rows), field.type))
+        for index, rows in enumerate(epochs)
+    )
+    storage.write_table(Paths(config).plan, plan)
 
 
 def finished_root_with_a_faulty_track(finished, folder, track):
