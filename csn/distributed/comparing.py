@@ -255,13 +255,14 @@ def _written(comparison: Comparison, entries: Sequence[Entry], failures: dict[st
     storage.write_table(storage.join(folder, "criteria.parquet"), criteria)
     uri = storage.join(folder, "report.html")
     storage.write_bytes(uri, render_comparison(data).encode())
-    for line in compared_text(tables_of(data), fewer_seeds(data)).splitlines():
+    lacking = fewer_seeds(data)
+    for line in compared_text(tables_of(data), lacking).splitlines():
         log.info("%s", line)
     for warning in data.warnings:
         log.warning("%s", warning)
     if failures:
         raise TrainingError(
-            f"{told}; {'; '.join(fewer_seeds(data))}, in {uri}; the same command makes what is "
+            f"{told}; {'; '.join(lacking)}, in {uri}; the same command makes what is "
             "missing and leaves the rest as it is"
         )
     return uri

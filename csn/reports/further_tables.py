@@ -28,9 +28,7 @@ def further_tables(scores: pa.Table) -> list[ComparedTable]:
         (f"{PROTOCOLS['music_id']}, {said}", "music_id", scored_systems(_ranked(scores, field)))
         for field, said in RANKS.items()
     ]
-    asked.append(
-        ("Whether the instrument sounds, by the length of its subspace", PRESENCE, systems)
-    )
+    asked.append(("Presence, by the length of the subspace", PRESENCE, systems))
     asked += [
         (f"{said}, without and with gating by presence", protocol, [*_gated(protocol, systems)])
         for protocol, said in PROTOCOLS.items()
