@@ -49,3 +49,7 @@ class CatalogueError(CsnError):
 
 class TrainingError(CsnError):
     """Training cannot go on (a loss that is not a number)."""
+
+
+class MissingSeedsError(ProtocolError, TrainingError):
+    """A comparison lacks seeds: experiments that it asks for failed, and a second call goes on."""

@@ -36,7 +36,7 @@ from csn.distributed.scoring import SCORES
 from csn.distributed.shared_root import check_shared
 from csn.distributed.systems import BASELINES, baseline_digests
 from csn.distributed.training import read_finished
-from csn.errors import ConfigError, CsnError, TrainingError, last_line
+from csn.errors import ConfigError, CsnError, MissingSeedsError, last_line
 from csn.evaluation.comparison import COMPARED_CRITERIA_SCHEMA, Comparison, Entry
 from csn.paths import Paths
 from csn.reports.comparison import (
@@ -58,8 +58,8 @@ def compare(comparison: Comparison) -> str:
         A system can never run: everything that is wrong is said before anything starts.
     CsnError
         No system has a corpus.
-    TrainingError
-        Some systems failed. What the others gave is written nevertheless.
+    MissingSeedsError
+        Some experiments failed. What the others gave is written nevertheless.
     """
     entries = comparison.entries()
     storage.check_writable(comparison.root)
@@ -247,7 +247,7 @@ def _written(comparison: Comparison, entries: Sequence[Entry], failures: dict[st
         f"{name}: {reason}" for name, reason in failures.items()
     )
     if not data.scores.num_rows:
-        raise TrainingError(told)
+        raise MissingSeedsError(told)
     folder = storage.join(comparison.root, "comparisons", comparison.name)
     folder = storage.absolute(folder)
     storage.write_table(storage.join(folder, "scores.parquet"), data.scores)
@@ -261,7 +261,7 @@ def _written(comparison: Comparison, entries: Sequence[Entry], failures: dict[st
     for warning in data.warnings:
         log.warning("%s", warning)
     if failures:
-        raise TrainingError(
+        raise MissingSeedsError(
             f"{told}; {'; '.join(lacking)}, in {uri}; the same command makes what is "
             "missing and leaves the rest as it is"
         )

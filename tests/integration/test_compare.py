@@ -11,7 +11,7 @@ import ray
 from csn import recipes, storage
 from csn.config import to_json
 from csn.distributed import comparing, training
-from csn.errors import ConfigError, CorpusError, TrainingError
+from csn.errors import ConfigError, CorpusError, MissingSeedsError
 from csn.evaluation.comparison import COMPARED_CRITERIA_SCHEMA, COMPARED_SCHEMA, Comparison
 from csn.paths import Paths
 
@@ -130,7 +130,7 @@ def test_corpus_that_cannot_be_had_fails_its_own_systems_alone(page, comparison,
     joint, individual = (comparison.recipes[name] for name in RECIPES)
     broken = replace(individual, corpus=replace(individual.corpus, uri=str(empty)))
     some = Comparison("corpora", {RECIPES[1]: broken, RECIPES[0]: joint}, (0,))
-    with pytest.raises(TrainingError, match="1 of 2 experiments failed") as caught:
+    with pytest.raises(MissingSeedsError, match="1 of 2 experiments failed") as caught:
         comparing.compare(some)
     assert f"{RECIPES[1]}-seed0: {empty}: no track found" in str(caught.value)
     scores = pq.read_table(page.parents[1] / "corpora" / "scores.parquet")
@@ -184,7 +184,7 @@ def test_one_that_fails_is_named_and_the_others_are_kept(page, comparison):
     paths = Paths(theirs)
     storage.write_bytes(paths.experiment("config.json"), to_json(theirs).encode())
     storage.write_bytes(paths.experiment("checkpoints", "note"), b"learnt")
-    with pytest.raises(TrainingError) as caught:
+    with pytest.raises(MissingSeedsError) as caught:
         comparing.compare(partly)
     message = str(caught.value)
     assert message.startswith("1 of 4 experiments failed")

@@ -5,7 +5,7 @@ import pytest
 
 from csn import cli, recipes
 from csn.config import ExperimentConfig
-from csn.errors import ConfigError, CorpusError, StorageError, TrainingError
+from csn.errors import ConfigError, CorpusError, MissingSeedsError, StorageError, TrainingError
 
 
 def test_demo_is_the_default():
@@ -143,6 +143,7 @@ def test_job_gets_the_configuration_and_its_result_is_told(monkeypatch, caplog):
         (CorpusError("no track found"), 2),
         (StorageError("s3://bucket: access denied"), 2),
         (TrainingError("the loss is not a number"), 1),
+        (MissingSeedsError("1 of 2 experiments failed"), 1),
     ],
     ids=lambda value: type(value).__name__,
 )
