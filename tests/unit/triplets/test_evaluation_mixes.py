@@ -269,7 +269,10 @@ def test_fewer_focus_tracks_serve_where_they_are_allowed():
     assert focused["bass"] == ["B0", "B1"]
     assert focused["piano"] == []
     assert len(messages) == 3
-    assert all(message.endswith("2 are needed; add tracks") for message in messages)
+    assert all(
+        message.endswith("2 are needed; add tracks or raise --triplets.tempo_group_bpm")
+        for message in messages
+    )
 
 
 def test_track_without_enough_tracks_of_its_tempo_is_not_focused_on():
