@@ -84,11 +84,7 @@ def pseudo_mix_id_mixes(
     sounding = sounding_parts(tracks, duration_s, audio)
     rows, messages = [], []
     needed = 2 if allow_fewer else config.num_focus_tracks
-    remedies = (
-        "add tracks, raise --triplets.tempo_group_bpm or lower --evaluation.num_focus_tracks"
-    )
-    if allow_fewer:
-        remedies = "add tracks or raise --triplets.tempo_group_bpm"
+    lower = "" if allow_fewer else " or lower --evaluation.num_focus_tracks"
     for focus in conditions:
         rng = np.random.default_rng(
             [seed, zlib.crc32(b"pseudo_mixes"), zlib.crc32(focus.encode())]
@@ -98,7 +94,7 @@ def pseudo_mix_id_mixes(
             messages.append(
                 f"pseudo_mix_id of {focus}: {len(eligible)} tracks have a sounding {focus} part "
                 f"and {config.num_versions - 1} others of their tempo, {needed} are needed; "
-                f"{remedies}"
+                f"add tracks or raise --triplets.tempo_group_bpm{lower}"
             )
             continue
         count = min(config.num_focus_tracks, len(eligible))

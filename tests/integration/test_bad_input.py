@@ -119,7 +119,8 @@ def test_too_few_tracks_for_p2_are_refused_before_training(refusal, options, fin
     few = ("--name", "few", "--evaluation.num_focus_tracks", 10)
     line = refusal("train", *options, *few)
     assert "split test of generated-tiny is too small for P2: drums at 3 s: " in line
-    assert "10 are needed; add tracks, raise --triplets.tempo_group_bpm or lower" in line
+    remedies = "raise --triplets.tempo_group_bpm or lower --evaluation.num_focus_tracks"
+    assert f"10 are needed; add tracks or {remedies}" in line
     assert not Path(finished.root, "experiments", "few", "checkpoints").exists()
 
 

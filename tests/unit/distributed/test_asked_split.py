@@ -64,7 +64,7 @@ def test_too_few_tracks_for_the_ten_of_p2_are_refused_with_what_is_needed():
         asked_split(evaluated(num_focus_tracks=10), tracks(9))
     assert (
         "9 tracks have a sounding drums part and 3 others of their tempo, 10 are needed; add "
-        "tracks, raise --triplets.tempo_group_bpm or lower --evaluation.num_focus_tracks"
+        "tracks or raise --triplets.tempo_group_bpm or lower --evaluation.num_focus_tracks"
     ) in str(caught.value)
     assert "no other condition or length has enough either" in str(caught.value)
 
@@ -86,7 +86,7 @@ def test_what_one_condition_lacks_is_told_at_once(caplog):
         asked = asked_split(config, tracks(5, lacking=(1, 2, 3, 4)))
     reason = (
         "1 tracks have a sounding guitar part and 3 others of their tempo, 3 are needed; add "
-        "tracks, raise --triplets.tempo_group_bpm or lower --evaluation.num_focus_tracks"
+        "tracks or raise --triplets.tempo_group_bpm or lower --evaluation.num_focus_tracks"
     )
     assert asked.lacking == {("guitar", 3.0): reason}
     assert f"pseudo_mix_id of guitar at 3 s: {reason}" in caplog.text
