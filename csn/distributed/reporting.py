@@ -143,7 +143,7 @@ def _clips(config: ExperimentConfig, paths: Paths) -> list[Clip]:
     if not storage.exists(paths.plan):
         return []
     rows = storage.read_table(paths.plan, filters=pc.field("plan_index") == 0)
-    examples = _triplets(rows, config) if config.loss.kind == "triplet" else _pairs(rows, config)
+    examples = triplets_to_play(rows, config)
     num_samples = round(config.audio.segment_s * config.audio.sample_rate_hz)
     clips = []
     for condition, mixes in examples:
@@ -174,6 +174,14 @@ def _title(condition: str, anchor: Mix) -> str:
     return f"{condition}: anchor and positive are alike in {condition}, the negative is not"
 
 
+def triplets_to_play(rows: pa.Table, config: ExperimentConfig) -> list[Example]:
+    """Choose from the first rows of a plan what is played: triplets, or what they are made of.
+
+    Of free mixes a triplet is an anchor with one of its positives and one of its negatives.
+    """
+    return _triplets(rows, config) if config.loss.kind == "triplet" else _pairs(rows, config)
+
+
 def _triplets(rows: pa.Table, config: ExperimentConfig) -> list[Example]:
     # Concepts take turns, row by row: each has one.
     num = len(config.network.conditions) if config.network.of_concepts else NUM_TRIPLETS_TO_PLAY
@@ -193,7 +201,8 @@ def _pairs(rows: pa.Table, config: ExperimentConfig) -> list[Example]:
             others = [m for m in mixes if m.track_of(condition) not in (track, ABSENT)]
             if (
                 positive.track_of(condition) == track
-                and apart_s >= config.min_start_gap_s
+                # As in the loss: the very same, before two backgrounds, is a pair as well.
+                and not 0 < apart_s < config.min_start_gap_s
                 and others
             ):
                 found.append((condition, (anchor, positive, others[0])))
