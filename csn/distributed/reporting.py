@@ -19,6 +19,7 @@ from csn.distributed.progress import Stages
 from csn.distributed.scoring import CRITERIA, SCORES, WARNINGS, distances_of
 from csn.distributed.systems import system_digests
 from csn.distributed.training import read_finished
+from csn.model.losses import overlap_in_part
 from csn.paths import Paths
 from csn.records import ABSENT, OURS, ROLES, Mix
 from csn.reports import model_card
@@ -201,8 +202,7 @@ def _pairs(rows: pa.Table, config: ExperimentConfig) -> list[Example]:
             others = [m for m in mixes if m.track_of(condition) not in (track, ABSENT)]
             if (
                 positive.track_of(condition) == track
-                # As in the loss: the very same, before two backgrounds, is a pair as well.
-                and not 0 < apart_s < config.min_start_gap_s
+                and not overlap_in_part(apart_s, config.min_start_gap_s)
                 and others
             ):
                 found.append((condition, (anchor, positive, others[0])))

@@ -168,6 +168,14 @@ def triplet_batch_loss(
     )
 
 
+def overlap_in_part(apart_s: float | Tensor, min_gap_s: float) -> bool | Tensor:
+    """Whether two windows of one track, so far from start to start, are no pair.
+
+    The very same window is one: then all that differs is what sounds with it.
+    """
+    return (apart_s > 0) & (apart_s < min_gap_s)
+
+
 def contrastive_loss(
     subspaces: Float[Tensor, "batch conditions subspace"],
     tracks: Int[Tensor, "batch conditions"],
@@ -193,7 +201,7 @@ def contrastive_loss(
         Similarities are divided by it.
     min_gap_s : float
         Windows of one track whose starts are nearer than this are no pair, unless they are the
-        very same: then all that differs is what sounds with them.
+        very same (`overlap_in_part`).
 
     Returns
     -------
@@ -206,7 +214,7 @@ def contrastive_loss(
     sounds = track >= 0
     alike = track[:, :, None] == track[:, None, :]
     apart_s = (start_s[:, :, None] - start_s[:, None, :]).abs()
-    near = (apart_s > 0) & (apart_s < min_gap_s)
+    near = overlap_in_part(apart_s, min_gap_s)
     itself = torch.eye(len(subspaces), dtype=torch.bool, device=subspaces.device)
     both_sound = sounds[:, :, None] & sounds[:, None, :]
     pairs = both_sound & ~(alike & near) & ~itself

@@ -1,8 +1,8 @@
 """What freely mixed batches teach, and how much better than the papers' systems do.
 
 Every system sees the same number of mixes with the same network on the composed corpus; those of
-teachers and pre-training count. The demo is ours at three tenths of that. It takes hours of two
-cores: each experiment lies under ``--root`` and is not trained again.
+teachers and pre-training count. The demo is ours at three tenths of that. All of it takes hours
+of two cores: each experiment lies under ``--root`` and is not trained again.
 """
 
 from dataclasses import replace

@@ -43,6 +43,16 @@ def test_demo_needs_no_data_and_no_gpu():
     assert config.root == "csn-data"
 
 
+def test_demo_is_what_systems_are_compared_with_and_shorter():
+    demo, compared = recipes.demo(), recipes.ALL["demo_free_mixing"]()
+    assert demo.training.num_epochs == demo.triplets.num_plans == 18
+    assert compared.training.num_epochs == compared.triplets.num_plans == 60
+    longer = replace(
+        demo, name=compared.name, triplets=compared.triplets, training=compared.training
+    )
+    assert longer == compared
+
+
 def test_tiny_is_the_demo_made_smaller():
     tiny, demo = recipes.tiny(), recipes.demo()
     assert tiny.audio == demo.audio
