@@ -19,7 +19,7 @@ class EvaluationConfig(Strict):
     k: int = 5
     """Neighbours that vote."""
     durations_s: tuple[float, ...] = (3.0, 10.0)
-    """Segment lengths, each without overlap."""
+    """Segment lengths, each without overlap; of concepts the first alone is scored."""
     num_focus_tracks: int = 10
     """P2: tracks whose part is asked for, for each instrument."""
     num_versions: int = 4

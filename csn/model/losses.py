@@ -21,6 +21,8 @@ track, from windows that overlap or are too near each other, are no pair at all,
 different; from the very same window they are alike, whatever sounds with it. It sees
 directions alone: scores by Euclidean distance want `NetworkConfig.unit_subspaces`. Mixes without
 a target (nothing sounds) are left out of the target loss.
+What takes no part is masked and never picked out: how many are left is a question for which a GPU
+would have to end all its work first.
 """
 
 from dataclasses import dataclass, field
@@ -89,11 +91,11 @@ def target_loss(
         What the teachers make of each mix's parts, a block a condition; zero where it is silent.
         Mixes whose target is zero are left out; without any other the loss is 0.
     """
-    length = torch.linalg.vector_norm(target, dim=-1, keepdim=True)
-    has_target = length.squeeze(-1) > 0
-    unit = target[has_target] / length[has_target]
-    distances = torch.linalg.vector_norm(embedding[has_target] - unit, dim=-1)
-    return distances.sum() / has_target.sum().clamp(min=1)
+    length = torch.linalg.vector_norm(target, dim=-1)
+    has_target = length > 0
+    unit = target / torch.where(has_target, length, 1.0).unsqueeze(-1)
+    distances = torch.linalg.vector_norm(embedding - unit, dim=-1)
+    return torch.where(has_target, distances, 0.0).sum() / has_target.sum().clamp(min=1)
 
 
 def presence_loss(
@@ -210,7 +212,7 @@ def contrastive_loss(
     """
     unit = torch.nn.functional.normalize(subspaces.transpose(0, 1), dim=-1)
     similarity = unit @ unit.transpose(1, 2) / temperature  # [conditions, batch, batch]
-    track, start_s = tracks.T, starts_s.T
+    track, start_s = tracks.T.contiguous(), starts_s.T.contiguous()
     sounds = track >= 0
     alike = track[:, :, None] == track[:, None, :]
     apart_s = (start_s[:, :, None] - start_s[:, None, :]).abs()
@@ -219,12 +221,13 @@ def contrastive_loss(
     both_sound = sounds[:, :, None] & sounds[:, None, :]
     pairs = both_sound & ~(alike & near) & ~itself
     positives = pairs & alike
-    similarity = similarity.masked_fill(~pairs, -torch.inf)
-    anchors = positives.any(dim=-1)
-    similarity, of_anchors = similarity[anchors], positives[anchors]
+    num_positives = positives.sum(dim=-1)
+    anchors = num_positives > 0
+    # Whoever is no anchor keeps its numbers: nothing is asked of them, and all of them are finite.
+    similarity = similarity.masked_fill(~pairs & anchors.unsqueeze(-1), -torch.inf)
     log_share = similarity - similarity.logsumexp(dim=-1, keepdim=True)
-    losses = -torch.where(of_anchors, log_share, 0.0).sum(dim=-1) / of_anchors.sum(dim=-1)
+    losses = -torch.where(positives, log_share, 0.0).sum(dim=-1) / num_positives.clamp(min=1)
     nearest = similarity.argmax(dim=-1, keepdim=True)
-    wrong = ~of_anchors.gather(-1, nearest).squeeze(-1)
+    wrong = anchors & ~positives.gather(-1, nearest).squeeze(-1)
     num_anchors = anchors.sum().clamp(min=1)
     return BatchLoss(loss=losses.sum() / num_anchors, active=wrong.sum() / num_anchors)
