@@ -10,6 +10,7 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pkgutil import resolve_name
 from typing import Any, get_args
 
 from csn import recipes, storage
@@ -59,15 +60,15 @@ CONFIG_HELP = (
 )
 
 
-def main(
-    job: Callable[[Any], str], description: str, read: Callable[..., Any] | None = None
-) -> None:
+def main(job: str, description: str, read: Callable[..., Any] | None = None) -> None:
     """Run `job` on what the command line names, and leave with its exit code.
 
     Parameters
     ----------
-    job : callable
-        Does the work and returns the address of what it made.
+    job : str
+        ``module:function`` that does the work and returns the address of what it made. It is
+        imported when the options are read: Ray, torch and the plots take many seconds, for which
+        neither the help nor a mistyped option should wait.
     description : str
         Shown by ``--help``.
     read : callable, optional
@@ -80,7 +81,8 @@ def main(
     for name in ("botocore", "aiobotocore", "onnx_ir", "onnxscript"):
         logging.getLogger(name).setLevel(logging.WARNING)
     try:
-        written = job((read or experiment)(sys.argv[1:], description))
+        config = (read or experiment)(sys.argv[1:], description)
+        written = resolve_name(job)(config)
     except (CatalogueError, ClusterError, TrainingError) as error:
         _fail(1, error)
     except CsnError as error:

@@ -7,7 +7,6 @@ uv run jobs/compare.py hashizume2024 free_mixing --name slakh --seeds 0 1 2 \
 """
 
 from csn import cli
-from csn.distributed import comparing
 
 if __name__ == "__main__":
-    cli.main(comparing.compare, __doc__ or "", read=cli.comparison)
+    cli.main("csn.distributed.comparing:compare", __doc__ or "", read=cli.comparison)

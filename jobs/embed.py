@@ -8,7 +8,6 @@ uv run jobs/embed.py --checkpoint_uri s3://bucket/csn/experiments/demo/checkpoin
 """
 
 from csn import cli
-from csn.distributed import nightly
 
 if __name__ == "__main__":
-    cli.main(nightly.embed, __doc__ or "", read=cli.embedding)
+    cli.main("csn.distributed.nightly:embed", __doc__ or "", read=cli.embedding)

@@ -7,7 +7,6 @@ uv run jobs/evaluate.py hashizume2024 --evaluation.durations_s 3 10 --root s3://
 """
 
 from csn import cli
-from csn.distributed import experiment
 
 if __name__ == "__main__":
-    cli.main(experiment.evaluate, __doc__ or "")
+    cli.main("csn.distributed.experiment:evaluate", __doc__ or "")

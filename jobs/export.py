@@ -8,7 +8,6 @@ from functools import partial
 
 from csn import cli
 from csn.config import ExportConfig
-from csn.model import export
 
 if __name__ == "__main__":
-    cli.main(export.export, __doc__ or "", read=partial(cli.options, ExportConfig))
+    cli.main("csn.model.export:export", __doc__ or "", read=partial(cli.options, ExportConfig))

@@ -6,7 +6,6 @@ uv run jobs/prepare.py hashizume2024 --corpus.uri s3://bucket/slakh2100_flac_red
 """
 
 from csn import cli
-from csn.distributed import experiment
 
 if __name__ == "__main__":
-    cli.main(experiment.prepare, __doc__ or "")
+    cli.main("csn.distributed.experiment:prepare", __doc__ or "")

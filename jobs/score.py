@@ -9,7 +9,10 @@ from functools import partial
 
 from csn import cli
 from csn.config import CatalogueScoreConfig
-from csn.distributed.catalogue_scores import score_catalogue
 
 if __name__ == "__main__":
-    cli.main(score_catalogue, __doc__ or "", read=partial(cli.options, CatalogueScoreConfig))
+    cli.main(
+        "csn.distributed.catalogue_scores:score_catalogue",
+        __doc__ or "",
+        read=partial(cli.options, CatalogueScoreConfig),
+    )

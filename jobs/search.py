@@ -9,7 +9,10 @@ from functools import partial
 
 from csn import cli
 from csn.config import SearchConfig
-from csn.distributed import catalogue_search
 
 if __name__ == "__main__":
-    cli.main(catalogue_search.search, __doc__ or "", read=partial(cli.options, SearchConfig))
+    cli.main(
+        "csn.distributed.catalogue_search:search",
+        __doc__ or "",
+        read=partial(cli.options, SearchConfig),
+    )

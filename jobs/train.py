@@ -7,7 +7,6 @@ ray job submit --working-dir . -- python jobs/train.py hashizume2024 --root s3:/
 """
 
 from csn import cli
-from csn.distributed import experiment
 
 if __name__ == "__main__":
-    cli.main(experiment.train, __doc__ or "")
+    cli.main("csn.distributed.experiment:train", __doc__ or "")

@@ -8,7 +8,6 @@ uv run jobs/tune.py ribecky2022 --space tune_spaces/branches.toml --search grid 
 """
 
 from csn import cli
-from csn.distributed import tuning
 
 if __name__ == "__main__":
-    cli.main(tuning.tune_recipe, __doc__ or "", read=cli.sweep)
+    cli.main("csn.distributed.tuning:tune_recipe", __doc__ or "", read=cli.sweep)

@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pretty_midi
-import pyloudnorm
 import soundfile
 import yaml
 from jaxtyping import Float32, Int16
@@ -163,6 +162,8 @@ def _levelled(
     -------
     The samples; each stem's loudness before, in LUFS; the gain given to all after it, a factor.
     """
+    import pyloudnorm  # slow to import, and here alone
+
     meter = pyloudnorm.Meter(sample_rate_hz)
     measured = np.array([meter.integrated_loudness(stem) for stem in audio])
     # A stem that the meter cannot hear keeps its level: there is only its noise to bring up.

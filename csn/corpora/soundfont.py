@@ -23,7 +23,6 @@ from typing import Literal
 
 import numpy as np
 import pretty_midi
-import pyloudnorm
 import tinysoundfont
 from jaxtyping import Float32
 
@@ -151,6 +150,8 @@ def _events(
 def _toned(
     audio: Float32[np.ndarray, " samples"], patch: Patch, sample_rate_hz: int
 ) -> Float32[np.ndarray, " samples"]:
+    import pyloudnorm  # slow to import, and all that knows of a composed corpus imports this file
+
     shelf = pyloudnorm.IIRfilter(patch.shelf_db, 0.7, 1800.0, sample_rate_hz, "high_shelf")
     peak = pyloudnorm.IIRfilter(patch.peak_db, 0.9, patch.peak_hz, sample_rate_hz, "peaking")
     return peak.apply_filter(shelf.apply_filter(audio)).astype(np.float32)

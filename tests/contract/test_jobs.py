@@ -4,9 +4,11 @@ import ast
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -106,6 +108,7 @@ def test_job_calls_the_command_line_with_its_own_docstring(job):
     (call,) = main.body
     assert ast.unparse(call).startswith("cli.main(")
     assert "__doc__" in ast.unparse(call)
+    assert callable(resolve_name(ast.literal_eval(call.value.args[0])))
 
 
 def is_text(node: ast.stmt) -> bool:
@@ -125,3 +128,23 @@ def test_job_shows_its_help_and_does_nothing_else(job, monkeypatch, capsys, tmp_
     kind = own_kind(job)
     assert (f"--{fields(kind)[-1].name}" if kind else "--loss.margin") in " ".join(shown)
     assert not list(tmp_path.iterdir())
+
+
+SLOW_TO_IMPORT = ("ray", "torch", "sklearn", "scipy.signal", "matplotlib")
+HELP = f"""
+import contextlib, os, runpy, sys
+for job in sys.argv[1:]:
+    sys.argv = [job, "--help"]
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        with contextlib.suppress(SystemExit):
+            runpy.run_path(job, run_name="__main__")
+print([name for name in {SLOW_TO_IMPORT} if name in sys.modules])
+"""
+
+
+def test_help_waits_for_nothing_that_is_slow_to_import():
+    jobs = map(str, sorted(REPOSITORY.glob("jobs/*.py")))
+    shown = subprocess.run(
+        [sys.executable, "-c", HELP, *jobs], check=True, capture_output=True, text=True
+    )
+    assert shown.stdout.strip() == "[]"

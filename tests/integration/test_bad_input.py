@@ -13,13 +13,12 @@ import yaml
 
 from csn import cli, storage
 from csn.corpora.slakh import instrument_of
-from csn.distributed import experiment
 
 JOBS = {
-    "prepare": experiment.prepare,
-    "train": experiment.train,
-    "embed": experiment.embed_split,
-    "evaluate": experiment.evaluate,
+    "prepare": "csn.distributed.experiment:prepare",
+    "train": "csn.distributed.experiment:train",
+    "embed": "csn.distributed.experiment:embed_split",
+    "evaluate": "csn.distributed.experiment:evaluate",
 }
 
 

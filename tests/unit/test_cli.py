@@ -1,5 +1,6 @@
 import logging
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -114,8 +115,9 @@ def test_help_names_recipes_options_and_defaults(capsys):
 def run(job, monkeypatch, *arguments):
     """Exit code of a job run with `arguments`."""
     monkeypatch.setattr(sys, "argv", ["jobs/train.py", *arguments])
+    monkeypatch.setitem(sys.modules, "of_a_test", SimpleNamespace(job=job))
     try:
-        cli.main(job, "A job.")
+        cli.main("of_a_test:job", "A job.")
     except SystemExit as left:
         return left.code
     return 0
