@@ -68,14 +68,19 @@ def local_ray(object_store: store.ObjectStore) -> Iterator[None]:
     # Unix sockets lie far below this folder, and their paths may have about 100 characters.
     base = tempfile.gettempdir()
     folder = Path(tempfile.mkdtemp(prefix="csn-", dir=base if len(base) <= 20 else "/tmp"))
-    ray.init(
-        num_cpus=2,
-        object_store_memory=512 * 2**20,
-        include_dashboard=True,  # without it, Train and Tune do not clean up
-        log_to_driver=False,
-        logging_level="ERROR",
-        _temp_dir=str(folder),
-    )
+    with pytest.MonkeyPatch.context() as environment:
+        # Nobody reads its workers' logs, of which there come to be hundreds: the monitor that
+        # looks at each of them ten times a second would take a sixth of two cores.
+        environment.setenv("RAY_LOG_MONITOR_MANY_FILES_THRESHOLD", "0")
+        environment.setenv("LOG_NAME_UPDATE_INTERVAL_S", "1e9")
+        ray.init(
+            num_cpus=2,
+            object_store_memory=512 * 2**20,
+            include_dashboard=True,  # without it, Train and Tune do not clean up
+            log_to_driver=False,
+            logging_level="ERROR",
+            _temp_dir=str(folder),
+        )
     yield
     ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
