@@ -10,13 +10,14 @@ Choices
 Plain tasks, a few blocks ahead, and no data set: the executor of a data set runs in the process
 that reads it, and while the readers are slower than the renderers it spins there. On two cores it
 took two thirds of the training's speed. Tasks also keep the order of the rows and start at once.
-A GPU works behind the process that asks it: what the next batch takes of that process is hidden
-while the device is still at work on this one.
+The next batch is copied, or rendered, while this one is learnt from, and by another thread: that
+which trains is busy with giving a GPU its work.
 """
 
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -32,7 +33,7 @@ from csn.config import ExperimentConfig
 from csn.distributed import cluster
 from csn.distributed.bank import Bank
 from csn.distributed.objectives import objective_of
-from csn.model.device_bank import DeviceBank, moved
+from csn.model.device_bank import DeviceBank, copied
 from csn.records import Mix
 
 MIXES_PER_BLOCK = 384
@@ -43,35 +44,39 @@ BLOCKS_AHEAD = 4
 
 
 class Batches:
-    """Batches in order, the next of which is fetched while the device is at work on this one."""
+    """Batches in order; a thread makes the next one while the device is at work on this one."""
 
-    def __init__(self, batches: Iterable[dict[str, Tensor]], device: torch.device) -> None:
-        self._batches, self._device = iter(batches), device
-        self._fetched: dict[str, Tensor] | None = None
+    def __init__(self, batches: Iterable[dict[str, Tensor]]) -> None:
+        self._batches = iter(batches)
+        self._thread = ThreadPoolExecutor(max_workers=1)
+        self._next: Future[dict[str, Tensor]] | None = None
         self.waited_s = 0.0
-        """How long the device had nothing to do for want of a batch. Copying one to it is work of
-        the device's own, and not in this."""
+        """How long batches were waited for, with nothing to do for the device. Copying one to it
+        is work of the device's own, and not in this."""
 
     def take(self) -> dict[str, Tensor]:
-        """Give the next batch, which is waited for if it was not fetched."""
-        if self._fetched is None:
-            asked = time.monotonic()
-            self._fetched = next(self._batches)
-            self.waited_s += time.monotonic() - asked
-        batch, self._fetched = self._fetched, None
+        """Give the next batch, which is waited for if it is not made yet.
+
+        Raises
+        ------
+        StopIteration
+            There is none.
+        """
+        asked = time.monotonic()
+        self.fetch()
+        assert self._next is not None
+        batch, self._next = self._next.result(), None
+        self.waited_s += time.monotonic() - asked
         return batch
 
     def fetch(self) -> None:
-        """Fetch the next batch, if there is one; to be called when a step was given to the device.
+        """Have the next batch made; what is wrong with it is said when it is taken."""
+        if self._next is None:
+            self._next = self._thread.submit(next, self._batches)
 
-        A device that has ended that step meanwhile is taken to have waited all the time.
-        """
-        asked, step = time.monotonic(), None
-        if self._device.type == "cuda":
-            step = torch.cuda.current_stream(self._device).record_event()
-        self._fetched = next(self._batches, None)
-        if step is None or step.query():
-            self.waited_s += time.monotonic() - asked
+    def close(self) -> None:
+        """Have no more made."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
 def batches_of(
@@ -129,8 +134,8 @@ def rendered(
         num_rows = len(block["waveforms"])
         for start in range(0, num_rows - batch_size + 1, batch_size):
             batch = {name: values[start : start + batch_size] for name, values in block.items()}
-            # A copy: Ray's memory is read-only, and this batch may outlive its block.
-            yield {name: moved(torch.tensor(values), device) for name, values in batch.items()}
+            # Ray's memory is read-only, and this batch may outlive its block.
+            yield {name: copied(values, device) for name, values in batch.items()}
 
 
 def rendered_on_device(
@@ -154,7 +159,7 @@ def rendered_on_device(
             batch = rows.slice(start, batch_size)
             waveforms = render(objective.mixes(batch))
             labels = objective.labels(batch, bank.numbers, targets)
-            on_device = {name: moved(torch.from_numpy(x), device) for name, x in labels.items()}
+            on_device = {name: copied(values, device) for name, values in labels.items()}
             yield {"waveforms": waveforms.unflatten(0, (batch_size, -1))} | on_device
 
 

@@ -19,6 +19,7 @@ import math
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -130,24 +131,26 @@ class Trainer:
 
     def run(self) -> None:
         """Train until the last epoch, or until validation has not got better for long enough."""
-        training = self.config.training
-        batches = self._stream()
-        while self.progress.next_epoch < training.num_epochs and not self._stops():
-            epoch = self.progress.next_epoch
-            started = time.monotonic()
-            metrics = self._train_epoch(epoch, batches)
-            self._check_weights(epoch)
-            last = epoch == training.num_epochs - 1
-            validated = last or epoch % training.validate_every == 0
-            if self.rank == 0 and validated:
-                metrics |= self.validation.metrics(self.network, self.device)
-            metrics |= {"epoch": epoch, "ranks": self.num_ranks}
-            metrics |= {"seconds": time.monotonic() - started}
-            if self.plateau and validated:
-                metrics["train/learning_rate"] = self.optimizer.learning_rate
-                self._lower_step_size(metrics)
-            self._note(metrics, validated=validated)
-            self._report(metrics)
+        with closing(self._stream()) as batches:
+            while self.progress.next_epoch < self.config.training.num_epochs and not self._stops():
+                self._go_through(batches)
+
+    def _go_through(self, batches: Batches) -> None:
+        """Train an epoch, validate where that is due, and report both."""
+        epoch, started = self.progress.next_epoch, time.monotonic()
+        metrics = self._train_epoch(epoch, batches)
+        self._check_weights(epoch)
+        last = epoch == self.config.training.num_epochs - 1
+        validated = last or epoch % self.config.training.validate_every == 0
+        if self.rank == 0 and validated:
+            metrics |= self.validation.metrics(self.network, self.device)
+        seconds = time.monotonic() - started
+        metrics |= {"epoch": epoch, "ranks": self.num_ranks, "seconds": seconds}
+        if self.plateau and validated:
+            metrics["train/learning_rate"] = self.optimizer.learning_rate
+            self._lower_step_size(metrics)
+        self._note(metrics, validated=validated)
+        self._report(metrics)
 
     def _lower_step_size(self, metrics: Mapping[str, float]) -> None:
         loss = self._of_rank_0(metrics.get("val/loss", math.nan))
@@ -173,20 +176,16 @@ class Trainer:
         for step in range(self.steps_per_epoch):
             before_s = batches.waited_s
             batch = batches.take()
-            result = self._step(batch, epoch * self.steps_per_epoch + step)
             if step < self.steps_per_epoch - 1:  # no batch may keep a whole epoch from its report
-                batches.fetch()  # before the loss is asked for, which waits for the device
+                batches.fetch()
+            result = self._step(batch, epoch * self.steps_per_epoch + step)
             metrics.count("data_wait_seconds", batches.waited_s - before_s, self.config.name)
             losses.append(result.loss.item())
             active.append(result.active.item())
             for name, term in result.terms.items():
                 terms.setdefault(name, []).append(term.item())
             if not math.isfinite(losses[-1]):
-                local = self.config.training.batch_size // self.num_ranks
-                of_step = self._rows_of(epoch).slice(step * local, local)
-                raise TrainingError(
-                    _not_finite(self.objective, of_step, batch["waveforms"], epoch, step)
-                )
+                raise self._not_finite(epoch, step, batch["waveforms"])
             metrics.count("mixes_rendered", batch["waveforms"].shape[:2].numel(), self.config.name)
             self._post(epoch, step, losses[-1])
         waited_s = batches.waited_s - waited_s
@@ -203,10 +202,13 @@ class Trainer:
         values = self.network.state_dict().values()
         if all(bool(v.isfinite().all()) for v in values if v.is_floating_point()):
             return
-        step, local = self.steps_per_epoch - 1, self.config.training.batch_size // self.num_ranks
+        whole = torch.zeros(1, 1)  # the last loss was finite, so its audio is
+        raise self._not_finite(epoch, self.steps_per_epoch - 1, whole)
+
+    def _not_finite(self, epoch: int, step: int, waveforms: Tensor) -> TrainingError:
+        local = self.config.training.batch_size // self.num_ranks
         rows = self._rows_of(epoch).slice(step * local, local)
-        whole = torch.zeros(len(rows), 1)  # its loss was finite, so its audio is
-        raise TrainingError(_not_finite(self.objective, rows, whole, epoch, step))
+        return TrainingError(_not_finite(self.objective, rows, waveforms, epoch, step))
 
     def _rows_of(self, epoch: int) -> pa.Table:
         return epoch_rows(
@@ -224,8 +226,7 @@ class Trainer:
         epochs = range(self.progress.next_epoch, self.config.training.num_epochs)
         local = self.config.training.batch_size // self.num_ranks
         tables = map(self._rows_of, epochs)
-        batches = batches_of(tables, self.bank, self.config, local, self.device)
-        return Batches(batches, self.device)
+        return Batches(batches_of(tables, self.bank, self.config, local, self.device))
 
     def _step(self, batch: dict[str, Tensor], step: int) -> BatchLoss:
         if not self.plateau:

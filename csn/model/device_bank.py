@@ -13,6 +13,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -79,7 +80,8 @@ class DeviceBank:
         scales = [[scale for _, scale in row] for row in found]
         firsts = [next((scale for scale in row if scale), 1.0) for row in scales]
         ratios = [[s / first for s in row] for row, first in zip(scales, firsts, strict=True)]
-        return self._gathered(torch.tensor(offsets), torch.tensor(ratios), torch.tensor(firsts))
+        given = (np.array(offsets), np.array(ratios, np.float32), np.array(firsts, np.float32))
+        return self._gathered(*(copied(values, self._pcm.device) for values in given))
 
     def _windows_of(self, mix: Mix) -> list[tuple[int, float]]:
         """Where the window of each part begins in the bank, and its scale; 0 is silence."""
@@ -107,21 +109,24 @@ class DeviceBank:
         scales: Float[Tensor, " mixes"],
     ) -> Float[Tensor, "mixes samples"]:
         """Gather a part of all mixes at a time: a few kernels, however many mixes."""
-        device = self._pcm.device
-        offsets, ratios, scales = (moved(given, device) for given in (offsets, ratios, scales))
         windows = self._pcm.unfold(0, self.num_samples, 1)
-        out = torch.zeros(len(offsets), self.num_samples, device=device)
+        out = torch.zeros(len(offsets), self.num_samples, device=self._pcm.device)
         for place, ratio in zip(offsets.T, ratios.T, strict=True):
             # Not addcmul, which on a GPU rounds once where the workers round twice.
             out.add_(windows[place].float().mul_(ratio[:, None]))
         return out.mul_(scales[:, None])
 
 
-def moved(values: Tensor, device: torch.device) -> Tensor:
-    """Copy to a device; to a GPU behind the work that it has, which is not waited for here."""
-    if device.type != "cuda":
-        return values.to(device)
-    return values.pin_memory().to(device, non_blocking=True)
+def copied(values: np.ndarray, device: torch.device) -> Tensor:
+    """Copy an array, which may be read-only, to a device.
+
+    To a GPU it goes behind the work that this has, which is not waited for here.
+    """
+    dtype = torch.from_numpy(np.empty(0, values.dtype)).dtype
+    # Pinned from the start: a GPU fetches from such memory alone without anybody waiting.
+    host = torch.empty(values.shape, dtype=dtype, pin_memory=device.type == "cuda")
+    np.copyto(host.numpy(), values)
+    return host.to(device, non_blocking=True)
 
 
 def _check_fits(num_bytes: int, num_tracks: int, device: torch.device) -> None:
