@@ -162,7 +162,7 @@ def _levelled(
     -------
     The samples; each stem's loudness before, in LUFS; the gain given to all after it, a factor.
     """
-    import pyloudnorm  # slow to import, and here alone
+    import pyloudnorm  # slow to import, and only composing needs it
 
     meter = pyloudnorm.Meter(sample_rate_hz)
     measured = np.array([meter.integrated_loudness(stem) for stem in audio])

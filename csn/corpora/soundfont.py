@@ -150,7 +150,7 @@ def _events(
 def _toned(
     audio: Float32[np.ndarray, " samples"], patch: Patch, sample_rate_hz: int
 ) -> Float32[np.ndarray, " samples"]:
-    import pyloudnorm  # slow to import, and all that knows of a composed corpus imports this file
+    import pyloudnorm  # slow to import, and only composing needs it
 
     shelf = pyloudnorm.IIRfilter(patch.shelf_db, 0.7, 1800.0, sample_rate_hz, "high_shelf")
     peak = pyloudnorm.IIRfilter(patch.peak_db, 0.9, patch.peak_hz, sample_rate_hz, "peaking")

@@ -75,8 +75,8 @@ class Batches:
             self._next = self._thread.submit(next, self._batches)
 
     def close(self) -> None:
-        """Have no more made."""
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Have no more made; the thread ends with the batch that it is at."""
+        self._thread.shutdown(wait=False)
 
 
 def batches_of(

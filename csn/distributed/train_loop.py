@@ -36,7 +36,7 @@ from torch import Tensor
 from csn.config import from_json
 from csn.distributed import cluster, metrics
 from csn.distributed.bank import Bank
-from csn.distributed.objectives import Objective, objective_of
+from csn.distributed.objectives import objective_of
 from csn.distributed.plans import epoch_rows
 from csn.distributed.streams import Batches, batches_of
 from csn.distributed.validation import Validation
@@ -206,9 +206,22 @@ class Trainer:
         raise self._not_finite(epoch, self.steps_per_epoch - 1, whole)
 
     def _not_finite(self, epoch: int, step: int, waveforms: Tensor) -> TrainingError:
+        """Say where the loss ceased to be a number, and whose audio to look at."""
         local = self.config.training.batch_size // self.num_ranks
         rows = self._rows_of(epoch).slice(step * local, local)
-        return TrainingError(_not_finite(self.objective, rows, waveforms, epoch, step))
+        faulty = (~waveforms.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()
+        suspects = rows.take(faulty or list(range(len(rows)))).slice(0, 3)
+        mixes = self.objective.mixes(suspects)
+        tracks = sorted({t for mix in mixes for t in mix.tracks} - {ABSENT})
+        name = suspects.schema.names[0]
+        found = f"; {len(faulty)} of its {len(rows)} rows {FAULTY_AUDIO}" if faulty else ""
+        kept = "the last checkpoint is kept" if epoch else "there is no checkpoint yet"
+        return TrainingError(
+            f"the loss is not a number at step {step} of epoch {epoch}{found}; {name} "
+            f"{', '.join(map(str, suspects[name].to_pylist()))} ... of tracks "
+            f"{', '.join(tracks)} ...; {kept}; look at these tracks, or lower "
+            "--optimizer.learning_rate"
+        )
 
     def _rows_of(self, epoch: int) -> pa.Table:
         return epoch_rows(
@@ -302,24 +315,6 @@ class Trainer:
             progress = {name: getattr(self.progress, name) for name in Progress.__slots__}
             (path / "progress.json").write_text(json.dumps(progress))
             ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
-
-
-def _not_finite(
-    objective: Objective, rows: pa.Table, waveforms: Tensor, epoch: int, step: int
-) -> str:
-    """Say where the loss ceased to be a number, and whose audio to look at."""
-    faulty = (~waveforms.isfinite().flatten(1).all(dim=1)).nonzero().flatten().tolist()
-    suspects = rows.take(faulty or list(range(len(rows)))).slice(0, 3)
-    tracks = sorted({t for mix in objective.mixes(suspects) for t in mix.tracks} - {ABSENT})
-    name = suspects.schema.names[0]
-    found = f"; {len(faulty)} of its {len(rows)} rows {FAULTY_AUDIO}" if faulty else ""
-    kept = "the last checkpoint is kept" if epoch else "there is no checkpoint yet"
-    return (
-        f"the loss is not a number at step {step} of epoch {epoch}{found}; {name} "
-        f"{', '.join(map(str, suspects[name].to_pylist()))} ... of tracks "
-        f"{', '.join(tracks)} ...; {kept}; look at these tracks, or lower "
-        "--optimizer.learning_rate"
-    )
 
 
 def train_worker(settings: dict[str, Any]) -> None:

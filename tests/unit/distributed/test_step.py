@@ -1,4 +1,4 @@
-"""A step of training, of which a GPU is given all before it is asked for a number.
+"""The two passes of a step, which a GPU is given before it is asked for a number.
 
 Whatever would make a GPU end its work first, to count what a mask leaves or to choose a branch by
 what was computed, is an operation that torch marks as one whose result depends on the numbers.
@@ -29,9 +29,8 @@ class NoNumberAsked(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         waits = not WAITING.isdisjoint(func.tags)
-        if (
-            func is torch.ops.aten.index.Tensor
-        ):  # by places the shape is known, by a mask it is not
+        # By places the shape is known, by a mask it is not.
+        if func is torch.ops.aten.index.Tensor:
             waits = any(x is not None and x.dtype == torch.bool for x in args[1])
         assert not waits, f"{func} waits"
         return func(*args, **(kwargs or {}))
@@ -60,7 +59,7 @@ def batch_of(config, mixes_per_row):
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_step_waits_for_no_number(name):
+def test_passes_wait_for_no_number(name):
     config = configuration(name)
     torch.manual_seed(0)
     network, objective = build_network(config), objective_of(config)

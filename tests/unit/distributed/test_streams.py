@@ -1,3 +1,4 @@
+import threading
 import time
 from contextlib import closing
 
@@ -65,19 +66,16 @@ def test_nobody_waits_for_a_batch_that_is_made_during_a_step():
         assert batches.waited_s - waited_s < 0.05
 
 
-def test_no_batch_is_made_after_the_end():
-    made = []
-
-    def noted():
-        for number in range(9):
-            made.append(number)
-            yield {"waveforms": torch.zeros(1)}
-
-    batches = Batches(noted())
+def test_thread_ends_with_its_batches():
+    before = set(threading.enumerate())
+    batches = Batches(numbered(3))
     batches.take()
+    (thread,) = set(threading.enumerate()) - before
     batches.close()
-    time.sleep(0.1)
-    assert made == [0]
+    thread.join(timeout=5)
+    assert not thread.is_alive()
+    with pytest.raises(RuntimeError):
+        batches.fetch()
 
 
 @pytest.mark.gpu
